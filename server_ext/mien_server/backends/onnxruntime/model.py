@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Triton's `backend: "onnxruntime"` where the native one is absent: the embedded server.
+
+NVIDIA's image runs its own C++ backend on the very same config and graph.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mien_server import triton_adapter as triton
+from mien_server.contract import ModelContract
+from mien_server.onnx_backend import run_batch
+from mien_server.onnx_session import OnnxGraph
+from mien_server.threads import thread_budget
+
+
+class TritonPythonModel:
+    """One instance of one graph."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the graph the config names and hold it to the config."""
+        self.contract = ModelContract.from_json(args["model_config"])
+        folder = Path(args["model_repository"]) / args["model_version"]
+        on_gpu = args["model_instance_kind"] == "GPU"
+        self.graph = OnnxGraph(
+            folder / (self.contract.graph_file or "model.onnx"),
+            self.contract,
+            threads=thread_budget(),
+            gpu=int(args["model_instance_device_id"]) if on_gpu else None,
+        )
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """One run per batch, one response per request."""
+        return triton.answer_each(requests, self._run)
+
+    def _run(self, requests: list[Any]) -> list[Any]:
+        names = [spec.name for spec in self.contract.inputs]
+        return run_batch(
+            self.graph,
+            [{name: triton.input_array(request, name) for name in names} for request in requests],
+            batched=self.contract.max_batch_size > 0,
+        )

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Triton server on a built repository, as a context manager."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import tritonclient.grpc as triton_grpc
+from tritonclient.utils import InferenceServerException
+
+from mien_server.serve.errors import ServeError
+from mien_server.serve.installation import Installation, find_installation
+from mien_server.serve.logs import error_lines
+from mien_server.serve.preflight import check_installation, check_platform, check_port, free_ports
+from mien_server.serve.process import (
+    TritonProcess,
+    is_alive,
+    remove_stale_shared_memory,
+    shared_memory_prefix,
+)
+from mien_server.serve.repository import ServedModel, read_repository
+from mien_server.threads import THREADS_VARIABLE, available_cores
+
+__all__ = ["Server", "ServerOptions"]
+
+_RUNTIME_PREFIX = "mien-serve-"
+_POLL_S = 0.1
+_START_ATTEMPTS = 3  # a free port may be taken between looking and binding
+# Shared memory and the server's own log and trace settings are not for applications.
+_ADMIN_PROTOCOLS = "shared-memory,trace,logging"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How to serve.
+
+    Attributes:
+        repository: built by mien-export.
+        host: address to bind; anything but loopback is reachable by others.
+        grpc_port: 0 takes a free one.
+        metrics_port: 0 takes a free one.
+        http_port: None leaves Triton's HTTP endpoint off; 0 takes a free port.
+        variant: precision to serve where a model has it ("fp16", "int8", …); None is fp32.
+        threads: cores one stage may use; None is all this process may run on.
+        tritonserver: "auto", "embedded", "native" or a path.
+        start_timeout_s: how long models may take to load.
+        drain_s: how long requests in flight may take once it is told to stop.
+        verbose: show Triton's whole log.
+    """
+
+    repository: Path
+    host: str = "127.0.0.1"
+    grpc_port: int = 8001
+    metrics_port: int = 8002
+    http_port: int | None = None
+    variant: str | None = None
+    threads: int | None = None
+    tritonserver: str = "auto"
+    start_timeout_s: float = 300.0
+    drain_s: float = 30.0
+    verbose: bool = False
+
+
+class Server:
+    """Starts on entering, serves until leaving.
+
+    Must be entered in a thread that outlives it (`TritonProcess`).
+
+    Args:
+        options: how to serve.
+
+    Attributes:
+        models: of the repository, known before anything is loaded.
+        installation: the tritonserver that runs.
+        version: of Triton, once started.
+        start_s: seconds from start to ready.
+        grpc_port: the one in use.
+        metrics_port: the one in use.
+        http_port: the one in use, None when off.
+    """
+
+    models: list[ServedModel]
+    installation: Installation
+    version: str
+    start_s: float
+    grpc_port: int
+    metrics_port: int
+    http_port: int | None
+
+    def __init__(self, options: ServerOptions) -> None:
+        self.options = options
+        self._cleanup = contextlib.ExitStack()
+        self._process: TritonProcess | None = None
+
+    @property
+    def grpc_address(self) -> str:
+        """`host:port` for clients."""
+        host = self.options.host
+        return f"[{host}]:{self.grpc_port}" if ":" in host else f"{host}:{self.grpc_port}"
+
+    @property
+    def process(self) -> TritonProcess:
+        """The running tritonserver.
+
+        Raises:
+            RuntimeError: it was not started.
+        """
+        if self._process is None:
+            raise RuntimeError("the server is not running; enter it first")
+        return self._process
+
+    def __enter__(self) -> Server:
+        try:
+            self._start()
+        except BaseException:
+            self._cleanup.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> int:
+        """Drain, stop, and remove what was made; the exit code of tritonserver."""
+        try:
+            return self._process.stop(self.options.drain_s) if self._process else 0
+        finally:
+            self._cleanup.close()
+
+    def _start(self) -> None:
+        check_platform()
+        self.models = read_repository(self.options.repository)
+        self._check_variant()
+        self._check_ports()
+        remove_stale_shared_memory()
+        runtime = self._runtime_directory()
+        self.installation = find_installation(self.options.tritonserver, runtime)
+        check_installation(self.installation)
+        for attempt in range(1, _START_ATTEMPTS + 1):
+            started = time.monotonic()
+            self._choose_ports()
+            self._launch(runtime)
+            if self._wait_until_ready(may_retry=attempt < _START_ATTEMPTS):
+                self.start_s = time.monotonic() - started
+                return
+
+    def _check_variant(self) -> None:
+        variant = self.options.variant
+        offered = sorted({p for model in self.models for p in model.precisions})
+        if variant is not None and variant not in offered:
+            raise ServeError(
+                f"no model of {self.options.repository} has the variant {variant!r}; it has "
+                f"{', '.join(offered)}. Build it: mien-export build --precision fp32,{variant}"
+            )
+
+    def _check_ports(self) -> None:
+        host = self.options.host
+        for port, what in (
+            (self.options.grpc_port, "gRPC"),
+            (self.options.metrics_port, "metrics"),
+            (self.options.http_port, "HTTP"),
+        ):
+            if port:
+                check_port(host, port, what)
+
+    def _choose_ports(self) -> None:
+        options = self.options
+        grpc_port, metrics_port, http_port = free_ports(options.host, 3)
+        self.grpc_port = options.grpc_port or grpc_port
+        self.metrics_port = options.metrics_port or metrics_port
+        self.http_port = http_port if options.http_port == 0 else options.http_port
+
+    def _runtime_directory(self) -> Path:
+        """A directory that goes with this server; those of dead ones go now."""
+        for stale in Path(tempfile.gettempdir()).glob(f"{_RUNTIME_PREFIX}*"):
+            pid = stale.name.removeprefix(_RUNTIME_PREFIX).split("-")[0]
+            if pid.isdecimal() and not is_alive(int(pid)):
+                shutil.rmtree(stale, ignore_errors=True)
+        runtime = Path(tempfile.mkdtemp(prefix=f"{_RUNTIME_PREFIX}{os.getpid()}-"))
+        self._cleanup.callback(shutil.rmtree, runtime, ignore_errors=True)
+        return runtime
+
+    def _launch(self, runtime: Path) -> None:
+        threads = self.options.threads or available_cores()
+        self._process = TritonProcess(
+            [str(self.installation.binary), *self._arguments()],
+            environment={**self.installation.environment, THREADS_VARIABLE: str(threads)},
+            working_directory=runtime,
+            verbose=self.options.verbose,
+        )
+        self._cleanup.callback(self._process.kill)
+
+    def _arguments(self) -> list[str]:
+        options, host = self.options, self.options.host
+        arguments = [
+            f"--model-repository={options.repository.resolve()}",
+            f"--backend-directory={self.installation.backend_directory}",
+            "--model-control-mode=none",
+            "--disable-auto-complete-config",
+            f"--grpc-address={host}",
+            f"--grpc-port={self.grpc_port}",
+            f"--grpc-restricted-protocol={_ADMIN_PROTOCOLS}:mien-admin={os.urandom(16).hex()}",
+            f"--metrics-address={host}",
+            f"--metrics-port={self.metrics_port}",
+            f"--exit-timeout-secs={max(1, round(options.drain_s))}",
+            f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix(os.getpid())}",
+        ]
+        if self.http_port is None:
+            arguments.append("--allow-http=false")
+        else:
+            arguments += [f"--http-address={host}", f"--http-port={self.http_port}"]
+        if options.variant:
+            arguments.append(f"--model-config-name={options.variant}")
+        if options.verbose:
+            arguments.append("--log-verbose=1")
+        return arguments
+
+    def _wait_until_ready(self, *, may_retry: bool) -> bool:
+        """Whether it is ready; False where a port was taken meanwhile and others may be tried.
+
+        Raises:
+            ServeError: Triton stopped, or was not ready in time.
+        """
+        deadline = time.monotonic() + self.options.start_timeout_s
+        with triton_grpc.InferenceServerClient(self.grpc_address) as client:
+            while time.monotonic() < deadline:
+                if self.process.poll() is not None:
+                    self.process.kill()
+                    lines = list(self.process.log.lines)
+                    if may_retry and any("already in use" in line for line in lines):
+                        return False
+                    raise ServeError(_why_it_stopped(self.process.wait(), lines))
+                if _is_ready(client):
+                    self.version = client.get_server_metadata().version
+                    self.process.log.muted = False
+                    return True
+                time.sleep(_POLL_S)
+        raise ServeError(
+            f"the models were not loaded within {self.options.start_timeout_s:g} s; start again "
+            "with -v to see where it stands, or allow more with --start-timeout"
+        )
+
+
+def _is_ready(client: triton_grpc.InferenceServerClient) -> bool:
+    try:
+        return bool(client.is_server_ready())
+    except InferenceServerException:  # it does not listen yet
+        return False
+
+
+def _why_it_stopped(code: int, lines: list[str]) -> str:
+    errors = error_lines(lines) or [line for line in lines if line.strip()][-5:]
+    report = "\n  ".join(dict.fromkeys(errors))
+    return f"Triton stopped while starting, exit code {code}:\n  {report}"

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only module that talks to Triton's Python backend (`pb_utils`).
+
+It turns requests into arrays and arrays into responses, so that `model.py` files stay thin and
+everything behind them is plain functions. Every function that answers requests returns exactly one
+response per request, in order.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
+
+from mien_server.errors import ServingError, serving_error_from_message
+
+__all__ = ["answer_each", "call_model", "input_array", "input_texts"]
+
+Array = NDArray[Any]
+Outcome = Mapping[str, Array] | ServingError  # of one request: its output tensors, or its refusal
+Answer = Callable[[list[Any]], Iterable[Outcome]]
+
+
+def input_array(request: Any, name: str) -> Array:
+    """A tensor the config requires, as an array without a copy."""
+    array: Array = pb_utils.get_input_tensor_by_name(request, name).as_numpy()
+    return array
+
+
+def input_texts(request: Any, name: str, *, count: int, default: str) -> list[str]:
+    """An optional (B, 1) BYTES tensor as B strings, each `default` where it was left out."""
+    tensor = pb_utils.get_input_tensor_by_name(request, name)
+    if tensor is None:
+        return [default] * count
+    return [bytes(item).decode("utf-8", "backslashreplace") for item in tensor.as_numpy().ravel()]
+
+
+def answer_each(requests: Sequence[Any], answer: Answer) -> list[Any]:
+    """Answer the requests of a batch together, leaving out those that nobody waits for.
+
+    Where answering them together fails unexpectedly, each is answered alone, so that only the one
+    at fault fails.
+
+    Args:
+        requests: the batch.
+        answer: takes the requests still wanted; returns outputs or a refusal for each, in order.
+    """
+    cancelled = [request.is_cancelled() for request in requests]
+    wanted = [r for r, gone in zip(requests, cancelled, strict=True) if not gone]
+    outcomes = iter(_outcomes(wanted, answer) if wanted else ())
+    gone_away = ServingError("CANCELLED", "the caller went away before the work began")
+    return [
+        _response(request, gone_away if gone else next(outcomes))
+        for request, gone in zip(requests, cancelled, strict=True)
+    ]
+
+
+def _outcomes(requests: list[Any], answer: Answer) -> list[Outcome]:
+    try:
+        return list(answer(requests))
+    except ServingError as error:  # a call that all of them share was refused
+        return [error] * len(requests)
+    except Exception as error:
+        if len(requests) > 1:
+            return [outcome for request in requests for outcome in _outcomes([request], answer)]
+        # The traceback is for the operator; it must not travel to the caller.
+        pb_utils.Logger.log_error(traceback.format_exc())
+        return [ServingError("MODEL_FAILED", f"{type(error).__name__}: {error}")]
+
+
+def _response(request: Any, outcome: Outcome) -> Any:
+    if isinstance(outcome, ServingError):
+        status = getattr(pb_utils.TritonError, outcome.status)
+        return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(outcome), status))
+    wanted = set(request.requested_output_names())
+    return pb_utils.InferenceResponse(
+        [pb_utils.Tensor(name, array) for name, array in outcome.items() if name in wanted]
+    )
+
+
+def call_model(
+    model_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]
+) -> dict[str, Array]:
+    """Call another model of this server and wait for it (BLS).
+
+    Args:
+        model_name: the callee.
+        inputs: tensor name -> array, batch first.
+        outputs: names of the tensors to return.
+
+    Raises:
+        ServingError: the callee refused or failed; the error names it.
+    """
+    result = pb_utils.InferenceRequest(
+        model_name=model_name,
+        requested_output_names=list(outputs),
+        inputs=[pb_utils.Tensor(name, array) for name, array in inputs.items()],
+    ).exec()
+    if result.has_error():
+        raise serving_error_from_message(result.error().message(), callee=model_name)
+    return {name: pb_utils.get_output_tensor_by_name(result, name).as_numpy() for name in outputs}
