@@ -28,7 +28,7 @@ __all__ = ["CascadeDetector"]
 COARSE_SIDE_PX = 320
 FINE_SIDE_PX = 640
 MIN_FACE_PX = 30  # at the side above
-# alt2 stands 15 degrees of tilt; these two and upright cover 45 degrees to both sides.
+# alt2 stands 15 to 20 degrees of tilt by itself.
 TILTS_DEG = (30.0, -30.0)
 SCALE_FACTOR = 1.1
 MIN_NEIGHBORS = 4
@@ -83,16 +83,20 @@ class CascadeDetector:
         grey = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
         faces = [] if thorough else self._faces(grey, COARSE_SIDE_PX)
         faces = faces or self._faces(grey, FINE_SIDE_PX)
-        for tilt_deg in TILTS_DEG:  # heads on one side, looked for only where none is upright
-            faces = faces or self._tilted_faces(grey, tilt_deg)
+        if not any(face.alignment == "eyes" for face in faces):  # none, or part of a tilted one
+            tilted = (self._tilted_faces(grey, tilt_deg) for tilt_deg in TILTS_DEG)
+            faces = next(filter(None, tilted), faces)
         return sorted(faces, key=lambda face: face.area, reverse=True)
 
     def _tilted_faces(self, grey: NDArray[np.uint8], tilt_deg: float) -> list[Detection]:
         factor = min(1.0, FINE_SIDE_PX / max(grey.shape))
         tilted, tilted_from_image = _rotate(_resize(grey, factor), tilt_deg)
         image_from_tilted = cv2.invertAffineTransform(tilted_from_image)
+        # Looking again and again invites false alarms, so here both eyes must confirm the face.
         return [
-            _mapped(face, image_from_tilted, factor) for face in self._faces(tilted, COARSE_SIDE_PX)
+            _mapped(face, image_from_tilted, factor)
+            for face in self._faces(tilted, COARSE_SIDE_PX)
+            if face.alignment == "eyes"
         ]
 
     def _faces(self, grey: NDArray[np.uint8], side_px: int) -> list[Detection]:
