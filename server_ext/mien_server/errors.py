@@ -25,11 +25,16 @@ STATUS_OF_CODE: dict[str, str] = {
     "CANCELLED": "CANCELLED",
     "MODEL_FAILED": "INTERNAL",
     "OVERLOADED": "UNAVAILABLE",
+    "STOPPING": "UNAVAILABLE",
 }
 
 _TOKEN = re.compile(r"mien\.([A-Z_]+): (.*)", re.DOTALL)
 # What Triton's own schedulers say when they turn a request away.
 _QUEUE_FULL = re.compile(r"exceeds maximum queue size", re.IGNORECASE)
+_STOPPING = re.compile(
+    r"server is stopping|server not ready|has no available versions|is not at ready state",
+    re.IGNORECASE,
+)
 _QUEUE_TIMEOUT = re.compile(r"request timeout expired|request.*cancel", re.IGNORECASE)
 
 
@@ -63,7 +68,7 @@ def serving_error_from_message(message: str, *, callee: str) -> ServingError:
         callee: the model that was called, named where the message has no token.
 
     Returns:
-        The refusal itself, or OVERLOADED, CANCELLED or MODEL_FAILED about the callee.
+        The refusal itself, or OVERLOADED, STOPPING, CANCELLED or MODEL_FAILED about the callee.
     """
     token = _TOKEN.search(message)
     if token and token.group(1) in STATUS_OF_CODE:
@@ -72,6 +77,8 @@ def serving_error_from_message(message: str, *, callee: str) -> ServingError:
         return ServingError(
             "OVERLOADED", f"{callee} refused the call, its queue is full; try later"
         )
+    if _STOPPING.search(message):
+        return ServingError("STOPPING", f"{callee} is going away; send the request again")
     if _QUEUE_TIMEOUT.search(message):
         return ServingError("CANCELLED", f"{callee} dropped the call: {message}")
     return ServingError("MODEL_FAILED", f"{callee} failed: {message}")

@@ -32,6 +32,7 @@ def test_a_refusal_survives_the_words_that_triton_puts_before_it(code):
     [
         ("[request id: 3] Exceeds maximum queue size", "OVERLOADED"),
         ("Request timeout expired", "CANCELLED"),
+        ("Server is stopping, scheduler for model has stopped accepting", "STOPPING"),
         ("Stub process 'face_cropper_0' is not healthy.", "MODEL_FAILED"),
         ("mien.UNHEARD_OF: something", "MODEL_FAILED"),
     ],

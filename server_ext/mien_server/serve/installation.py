@@ -147,5 +147,4 @@ def _environment(library_path: str | None) -> dict[str, str]:
     environment["PATH"] = interpreter_folder + os.pathsep + environment.get("PATH", os.defpath)
     if library_path:
         environment["LD_LIBRARY_PATH"] = library_path
-    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # nothing may be added to a verified repository
     return environment

@@ -17,8 +17,8 @@ __all__ = ["TritonProcess", "is_alive", "remove_stale_shared_memory", "shared_me
 
 _PR_SET_PDEATHSIG = 1
 _SHARED_MEMORY = Path("/dev/shm")
-# After Triton's own drain; its Python stubs need a moment to go.
-KILL_AFTER_S = 10.0
+# Nothing is in flight any more, but the Python stubs need a moment to go.
+KILL_AFTER_S = 15.0
 
 
 class TritonProcess:
@@ -81,12 +81,12 @@ class TritonProcess:
         """
         return self._popen.wait(timeout_s)
 
-    def stop(self, drain_s: float) -> int:
-        """Ask it to finish what it has begun, then make sure that it and its children are gone."""
+    def stop(self) -> int:
+        """Ask it to go, then make sure that it and its children are gone; its exit code."""
         if self.poll() is None:
             self._popen.send_signal(signal.SIGTERM)
         try:
-            code = self.wait(drain_s + KILL_AFTER_S)
+            code = self.wait(KILL_AFTER_S)
         except subprocess.TimeoutExpired:
             code = -signal.SIGKILL
         finally:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from mien_server.serve.errors import ServeError
 
-__all__ = ["ServedModel", "read_repository"]
+__all__ = ["ServedModel", "link_repository", "read_repository"]
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -30,6 +30,7 @@ class ServedModel:
         kind: "graph", "python" or "ensemble".
         public: applications may call it.
         untrained: random weights are behind it.
+        depends_on: models it calls.
         weights: network and licence for graphs, "" for others.
         precisions: of the graph's variants, fp32 first; empty for others.
     """
@@ -38,6 +39,7 @@ class ServedModel:
     kind: str
     public: bool
     untrained: bool
+    depends_on: tuple[str, ...]
     weights: str
     precisions: tuple[str, ...]
 
@@ -55,6 +57,26 @@ def read_repository(path: Path) -> list[ServedModel]:
     if not folders:
         raise ServeError(f"{path} holds no model; {hint}")
     return [_read_model(folder, hint) for folder in folders]
+
+
+def link_repository(path: Path, target: Path) -> None:
+    """Make a tree of links to the repository's files.
+
+    Triton is given that tree: its Python stubs write `__pycache__` beside every `model.py`, deaf to
+    PYTHONDONTWRITEBYTECODE, and a repository whose every file is accounted for must stay as it is.
+
+    Args:
+        path: the repository.
+        target: a directory that does not exist yet.
+    """
+    source = path.resolve()
+    for file in source.rglob("*"):
+        link = target / file.relative_to(source)
+        if file.is_dir():
+            link.mkdir(parents=True, exist_ok=True)
+        else:
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(file)
 
 
 def _read_model(folder: Path, hint: str) -> ServedModel:
@@ -83,9 +105,7 @@ def _read_model(folder: Path, hint: str) -> ServedModel:
 
 def _verify_files(folder: Path, digests: dict[str, str], hint: str) -> None:
     present = {
-        file.relative_to(folder).as_posix()
-        for file in folder.rglob("*")
-        if file.is_file() and "__pycache__" not in file.parts
+        file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()
     } - {MANIFEST}
     for name in sorted(set(digests) - present):
         raise ServeError(f"{folder / name} is missing and {MANIFEST} lists it; {hint}")
@@ -115,6 +135,7 @@ def _served_model(manifest: dict[str, Any]) -> ServedModel:
         kind=manifest["kind"],
         public=bool(manifest["public"]),
         untrained=bool(manifest["untrained"]),
+        depends_on=tuple(manifest["depends_on"]),
         weights=f"{weights['network']}, licence {weights['licence']}" if weights else "",
         precisions=tuple(graph["precision"] for graph in manifest.get("graphs", {}).values()),
     )

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import tritonclient.grpc as triton_grpc
-from tritonclient.utils import InferenceServerException
-
+from mien_server.serve.control import Control
 from mien_server.serve.errors import ServeError
 from mien_server.serve.installation import Installation, find_installation
 from mien_server.serve.logs import error_lines
@@ -25,7 +23,7 @@ from mien_server.serve.process import (
     remove_stale_shared_memory,
     shared_memory_prefix,
 )
-from mien_server.serve.repository import ServedModel, read_repository
+from mien_server.serve.repository import ServedModel, link_repository, read_repository
 from mien_server.threads import THREADS_VARIABLE, available_cores
 
 __all__ = ["Server", "ServerOptions"]
@@ -33,8 +31,8 @@ __all__ = ["Server", "ServerOptions"]
 _RUNTIME_PREFIX = "mien-serve-"
 _POLL_S = 0.1
 _START_ATTEMPTS = 3  # a free port may be taken between looking and binding
-# Shared memory and the server's own log and trace settings are not for applications.
-_ADMIN_PROTOCOLS = "shared-memory,trace,logging"
+# Between the end of the drain and the end of the process: nothing is left to wait for.
+_EXIT_S = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +96,7 @@ class Server:
         self.options = options
         self._cleanup = contextlib.ExitStack()
         self._process: TritonProcess | None = None
+        self._control_key = Control.new_key()
 
     @property
     def grpc_address(self) -> str:
@@ -133,9 +132,14 @@ class Server:
         self.stop()
 
     def stop(self) -> int:
-        """Drain, stop, and remove what was made; the exit code of tritonserver."""
+        """Let requests in flight finish, stop, remove what was made; tritonserver's exit code."""
         try:
-            return self._process.stop(self.options.drain_s) if self._process else 0
+            if self._process is None:
+                return 0
+            if self._process.poll() is None:
+                with Control(self.grpc_address, self._control_key) as control:
+                    control.drain(self.models, self.options.drain_s)
+            return self._process.stop()
         finally:
             self._cleanup.close()
 
@@ -148,6 +152,8 @@ class Server:
         runtime = self._runtime_directory()
         self.installation = find_installation(self.options.tritonserver, runtime)
         check_installation(self.installation)
+        self._linked = runtime / "repository"
+        link_repository(self.options.repository, self._linked)
         for attempt in range(1, _START_ATTEMPTS + 1):
             started = time.monotonic()
             self._choose_ports()
@@ -205,16 +211,15 @@ class Server:
     def _arguments(self) -> list[str]:
         options, host = self.options, self.options.host
         arguments = [
-            f"--model-repository={options.repository.resolve()}",
+            *Control.arguments(self._control_key),
+            f"--model-repository={self._linked}",
             f"--backend-directory={self.installation.backend_directory}",
-            "--model-control-mode=none",
             "--disable-auto-complete-config",
             f"--grpc-address={host}",
             f"--grpc-port={self.grpc_port}",
-            f"--grpc-restricted-protocol={_ADMIN_PROTOCOLS}:mien-admin={os.urandom(16).hex()}",
             f"--metrics-address={host}",
             f"--metrics-port={self.metrics_port}",
-            f"--exit-timeout-secs={max(1, round(options.drain_s))}",
+            f"--exit-timeout-secs={_EXIT_S}",
             f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix(os.getpid())}",
         ]
         if self.http_port is None:
@@ -234,7 +239,7 @@ class Server:
             ServeError: Triton stopped, or was not ready in time.
         """
         deadline = time.monotonic() + self.options.start_timeout_s
-        with triton_grpc.InferenceServerClient(self.grpc_address) as client:
+        with Control(self.grpc_address, self._control_key) as control:
             while time.monotonic() < deadline:
                 if self.process.poll() is not None:
                     self.process.kill()
@@ -242,8 +247,9 @@ class Server:
                     if may_retry and any("already in use" in line for line in lines):
                         return False
                     raise ServeError(_why_it_stopped(self.process.wait(), lines))
-                if _is_ready(client):
-                    self.version = client.get_server_metadata().version
+                version = control.triton_version()
+                if version:
+                    self.version = version
                     self.process.log.muted = False
                     return True
                 time.sleep(_POLL_S)
@@ -251,13 +257,6 @@ class Server:
             f"the models were not loaded within {self.options.start_timeout_s:g} s; start again "
             "with -v to see where it stands, or allow more with --start-timeout"
         )
-
-
-def _is_ready(client: triton_grpc.InferenceServerClient) -> bool:
-    try:
-        return bool(client.is_server_ready())
-    except InferenceServerException:  # it does not listen yet
-        return False
 
 
 def _why_it_stopped(code: int, lines: list[str]) -> str:

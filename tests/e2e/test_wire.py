@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What other clients see: tritonclient alone, raw requests, cancellation, metrics."""
+
+import threading
+import time
+import urllib.request
+
+import numpy as np
+import pytest
+import tritonclient.grpc as triton
+from tritonclient.utils import InferenceServerException
+
+from mien import Client, DeadlineExceededError
+from tests.photographs import altered_astronaut, astronaut, encoded, faceless
+
+pytestmark = pytest.mark.triton
+
+PHOTO = encoded(astronaut())
+ALTERED = encoded(altered_astronaut())
+COFFEE = encoded(faceless("coffee"))
+
+
+@pytest.fixture
+def plain(server):
+    with triton.InferenceServerClient(server.grpc_address) as client:
+        yield client
+
+
+def bytes_input(name, values):
+    tensor = triton.InferInput(name, [len(values), 1], "BYTES")
+    tensor.set_data_from_numpy(np.array([[value] for value in values], dtype=object))
+    return tensor
+
+
+def test_tritonclient_alone_verifies_two_jpegs(plain):
+    result = plain.infer(
+        "verify_faces",
+        [bytes_input("probe_image", [PHOTO]), bytes_input("reference_image", [PHOTO])],
+    )
+
+    assert result.as_numpy("similarity")[0, 0] == pytest.approx(1, abs=1e-5)
+    assert result.as_numpy("is_match")[0, 0]
+    assert result.as_numpy("untrained")[0, 0]
+    assert result.as_numpy("probe_box_xyxy").shape == (1, 4)
+
+
+def test_a_batch_of_pairs_gives_each_pair_what_it_gets_alone(plain, client):
+    alone = [client.verify(*pair).similarity for pair in ((PHOTO, ALTERED), (ALTERED, ALTERED))]
+
+    result = plain.infer(
+        "verify_faces",
+        [
+            bytes_input("probe_image", [PHOTO, COFFEE, ALTERED]),
+            bytes_input("reference_image", [ALTERED, PHOTO, ALTERED]),
+            bytes_input("on_error", [b"report"] * 3),
+        ],
+    )
+
+    similarity = result.as_numpy("similarity").ravel()
+    assert similarity[[0, 2]].tolist() == alone
+    assert np.isnan(similarity[1])
+    assert not result.as_numpy("is_match")[1, 0]
+    errors = [bytes(error).decode() for error in result.as_numpy("error").ravel()]
+    assert errors[0] == errors[2] == ""
+    assert errors[1].startswith("mien.NO_FACE: probe_image: ")
+
+
+def test_by_default_one_bad_pair_fails_its_request_and_is_named(plain):
+    with pytest.raises(InferenceServerException, match=r"mien\.NO_FACE: pair 2: probe_image"):
+        plain.infer(
+            "verify_faces",
+            [
+                bytes_input("probe_image", [PHOTO, COFFEE]),
+                bytes_input("reference_image", [PHOTO, PHOTO]),
+            ],
+        )
+
+
+def test_empty_bytes_are_refused_by_the_server_too(plain):
+    with pytest.raises(InferenceServerException, match=r"mien\.EMPTY_IMAGE"):
+        plain.infer("embed_faces", [bytes_input("image", [b""])])
+
+
+@pytest.mark.parametrize("option", ["face_policy", "on_error"])
+def test_unknown_options_are_refused(plain, option):
+    with pytest.raises(InferenceServerException, match=rf"mien\.INVALID_OPTION.*{option}"):
+        plain.infer(
+            "verify_faces",
+            [
+                bytes_input("probe_image", [PHOTO]),
+                bytes_input("reference_image", [PHOTO]),
+                bytes_input(option, [b"whatever"]),
+            ],
+        )
+
+
+def test_wrong_dtype_and_oversized_batches_are_refused_before_any_work(plain):
+    numbers = triton.InferInput("image", [1, 1], "FP32")
+    numbers.set_data_from_numpy(np.zeros((1, 1), np.float32))
+    with pytest.raises(InferenceServerException, match="INVALID_ARGUMENT"):
+        plain.infer("embed_faces", [numbers])
+    with pytest.raises(InferenceServerException, match="batch-size must be <= 32"):
+        plain.infer("embed_faces", [bytes_input("image", [PHOTO] * 33)])
+
+
+def test_shared_memory_and_log_settings_are_not_for_applications(plain):
+    with pytest.raises(InferenceServerException, match="restricted"):
+        plain.register_system_shared_memory("region", "/region", 64)
+    with pytest.raises(InferenceServerException, match="restricted"):
+        plain.update_log_settings({"log_verbose_level": 1})
+
+
+def executed_crops(server) -> int:
+    """Photographs that face_cropper has worked on, from Triton's own counters."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics_port}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    wanted = 'nv_inference_count{model="face_cropper",'
+    return sum(int(float(line.rsplit(" ", 1)[1])) for line in lines if line.startswith(wanted))
+
+
+def test_work_whose_deadline_passes_in_the_queue_is_never_done(server):
+    """40 verifications at once with a deadline that only the first few can meet."""
+    before = executed_crops(server)
+    met, missed = [], []
+
+    def verify():
+        try:
+            met.append(client.verify(PHOTO, ALTERED, deadline_s=0.5))
+        except DeadlineExceededError:
+            missed.append(1)
+
+    with Client(server.grpc_address) as client:
+        threads = [threading.Thread(target=verify) for _ in range(40)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert missed
+        # The server must be free again at once, not busy with what nobody waits for.
+        client.verify(PHOTO, ALTERED, deadline_s=20)
+
+    # Two batches of at most 16 pairs may be under way when the deadline passes.
+    assert executed_crops(server) - before <= 2 * (len(met) + 2 * 16 + 1)
+    assert len(met) + len(missed) == 40
+
+
+def test_cancelled_calls_leave_the_queue(server):
+    before = executed_crops(server)
+    pending = []
+    with triton.InferenceServerClient(server.grpc_address) as client:
+        for _ in range(60):
+            inputs = [bytes_input("probe_image", [PHOTO]), bytes_input("reference_image", [PHOTO])]
+            pending.append(client.async_infer("verify_faces", inputs, lambda result, error: None))
+        for call in pending:
+            call.cancel()
+        time.sleep(0.1)
+    with Client(server.grpc_address) as client:
+        client.verify(PHOTO, PHOTO, deadline_s=20)
+
+    assert executed_crops(server) - before <= 2 * (2 * 16 + 1)
