@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Embeddings and verifications over gRPC against the same work in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tritonclient.grpc.aio as triton_aio
+from rich.console import Console
+
+from bench.in_process import bare_graph, embed_in_process
+from bench.load import Load, loop_load, median_load, served_load
+from bench.photographs import portraits
+from bench.small_repository import build_small_repository
+from mien import AsyncClient
+from mien_server.serve import Server, ServerOptions
+from mien_server.threads import available_cores
+
+__all__ = ["IN_FLIGHT", "VerifyBench", "run_verify_bench"]
+
+IN_FLIGHT = (1, 4, 16)
+BUILD = Path("build") / "bench"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyBench:
+    """Medians over the rounds.
+
+    Attributes:
+        network: of the recogniser.
+        threads: the budget of every stage and loop.
+        bare: batch size -> the graph alone; per_s counts runs, not faces.
+        loops: "embed" and "verify" in one process.
+        served: (kind, in flight) -> over gRPC.
+        merged: 16 in flight on the small graph, verify_faces.
+        naive: the same load on its naive form.
+    """
+
+    network: str
+    threads: int
+    bare: dict[int, Load]
+    loops: dict[str, Load]
+    served: dict[tuple[str, int], Load]
+    merged: Load
+    naive: Load
+
+
+def run_verify_bench(network: str, *, rounds: int, seconds: float, console: Console) -> VerifyBench:
+    """Measure; loops and server take turns, so that a change of the machine's mood hits both."""
+    threads = available_cores()
+    console.print(f"building {network} with random weights")
+    repository = _build(network)
+    runs: dict[object, list[Load]] = defaultdict(list)
+    with Server(_options(repository)) as server:
+        for number in range(1, rounds + 1):
+            for key, load in _round(server, repository, threads, seconds):
+                runs[key].append(load)
+                console.print(
+                    f"round {number}  {key!s:24} {load.per_s:8.1f}/s  p50 {load.p50_ms:.1f} ms"
+                )
+    medians = {key: median_load(loads) for key, loads in runs.items()}
+    small = _small_graph(rounds, seconds, console)
+    return VerifyBench(
+        network=network,
+        threads=threads,
+        bare={batch: medians["bare", batch] for batch in (1, 8)},
+        loops={kind: medians["loop", kind] for kind in ("embed", "verify")},
+        served={(kind, n): medians[kind, n] for kind in ("embed", "verify") for n in IN_FLIGHT},
+        merged=small["verify_faces"],
+        naive=small["verify_faces_naive"],
+    )
+
+
+def _build(network: str) -> Path:
+    path = BUILD / network
+    command = [sys.executable, "-m", "mien_export", "build", "--to", str(path)]
+    command += ["--weights", "random", "--seed", "0", "--network", f"face_recognizer={network}"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return path
+
+
+def _options(repository: Path) -> ServerOptions:
+    return ServerOptions(repository, grpc_port=0, metrics_port=0, tritonserver="embedded")
+
+
+def _round(
+    server: Server, repository: Path, threads: int, seconds: float
+) -> list[tuple[tuple[str, object], Load]]:
+    probe, reference = portraits()
+    embed = embed_in_process(repository, threads)
+    found: list[tuple[tuple[str, object], Load]] = [
+        (("bare", batch), loop_load(bare_graph(repository, threads, batch), seconds))
+        for batch in (1, 8)
+    ]
+    found.append((("loop", "embed"), loop_load(lambda: embed(probe), seconds)))
+    found += _served(server, "embed", lambda client: client.embed(probe), seconds)
+    pair = (probe, reference)
+    found.append((("loop", "verify"), loop_load(lambda: [embed(image) for image in pair], seconds)))
+    found += _served(server, "verify", lambda client: client.verify(*pair), seconds)
+    return found
+
+
+def _served(
+    server: Server, kind: str, call: Callable[[AsyncClient], Awaitable[object]], seconds: float
+) -> list[tuple[tuple[str, object], Load]]:
+    async def measure(in_flight: int) -> Load:
+        async with AsyncClient(server.grpc_address) as client:
+            return await served_load(lambda: call(client), in_flight, seconds)
+
+    return [((kind, n), asyncio.run(measure(n))) for n in IN_FLIGHT]
+
+
+def _small_graph(rounds: int, seconds: float, console: Console) -> dict[str, Load]:
+    """Both forms of the pipeline, called alike: tritonclient, 16 in flight, short byte strings."""
+    runs: dict[str, list[Load]] = defaultdict(list)
+    repository = build_small_repository(BUILD / "small")
+    with Server(_options(repository)) as server:
+        for number in range(1, rounds + 1):
+            for model in ("verify_faces", "verify_faces_naive"):
+                load = asyncio.run(_pairs(server.grpc_address, model, seconds))
+                runs[model].append(load)
+                console.print(
+                    f"round {number}  {model:24} {load.per_s:8.1f}/s  p50 {load.p50_ms:.1f} ms"
+                )
+    return {model: median_load(loads) for model, loads in runs.items()}
+
+
+async def _pairs(address: str, model: str, seconds: float) -> Load:
+    inputs = []
+    for name, content in (("probe_image", b"a photograph"), ("reference_image", b"another one")):
+        tensor = triton_aio.InferInput(name, [1, 1], "BYTES")
+        tensor.set_data_from_numpy(_one(content))
+        inputs.append(tensor)
+    wanted = [triton_aio.InferRequestedOutput("similarity")]
+    async with triton_aio.InferenceServerClient(address) as client:
+        return await served_load(
+            lambda: client.infer(model, inputs, outputs=wanted), max(IN_FLIGHT), seconds
+        )
+
+
+def _show(console: Console, number: int, what: str, load: Load) -> None:
+    console.print(f"round {number}  {what:24} {load.per_s:8.1f}/s  p50 {load.p50_ms:.1f} ms")
+
+
+def _one(content: bytes) -> np.ndarray:
+    return np.array([[content]], dtype=np.object_)

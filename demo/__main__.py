@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Build, serve, verify, show, stop. Whatever ends it, nothing is left running."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.rule import Rule
+
+from demo.photographs import write_photographs
+from demo.picture import draw_verification
+from mien import Client
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "build" / "demo"
+REPOSITORY = BUILD / "repository"
+PICTURE = BUILD / "verification.png"
+BIN = Path(sys.executable).parent
+# The smallest public network: its weights are random here, and it is quick to build.
+NETWORK = "iresnet18"
+START_S = 120
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+console = Console(highlight=False)
+
+
+def main() -> int:
+    """Run the demo; the exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        photographs = write_photographs(BUILD / "photographs")
+        _build()
+        with _served() as address:
+            _verify(photographs, address)
+    except KeyboardInterrupt:
+        console.print("interrupted; the server is stopped")
+        return 130
+    except subprocess.CalledProcessError as error:
+        console.print(f"[red]{Path(error.cmd[0]).name} failed with code {error.returncode}[/red]")
+        return 1
+    console.print(Rule("done"))
+    console.print(f"The picture of it: {PICTURE.relative_to(ROOT)}")
+    return 0
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _build() -> None:
+    console.print(Rule("1. build a model repository"))
+    command = ["mien-export", "build", "--to", str(REPOSITORY.relative_to(ROOT))]
+    command += ["--weights", "random", "--seed", "0"]
+    _run([*command, "--network", f"face_recognizer={NETWORK}"])
+
+
+@contextlib.contextmanager
+def _served() -> Iterator[str]:
+    """The address of a server that stops when the block is left, however it is left."""
+    console.print(Rule("2. serve it with Triton"))
+    with tempfile.TemporaryDirectory() as folder:
+        ready_file = Path(folder) / "ready.json"
+        command = ["mien-serve", str(REPOSITORY.relative_to(ROOT))]
+        command += ["--grpc-port", "0", "--metrics-port", "0"]
+        console.print(f"[bold]$ {' '.join(command)}[/bold]")
+        command += ["--ready-file", str(ready_file)]
+        # A session of its own: Ctrl-C reaches the demo alone, which then stops the server itself.
+        server = subprocess.Popen(
+            _located(command), cwd=ROOT, start_new_session=True, preexec_fn=_die_with_me
+        )
+        try:
+            yield _address(server, ready_file)
+        finally:
+            server.send_signal(signal.SIGTERM)
+            code = server.wait()
+        if code:
+            raise subprocess.CalledProcessError(code, command)
+
+
+def _address(server: subprocess.Popen[bytes], ready_file: Path) -> str:
+    deadline = time.monotonic() + START_S
+    while not ready_file.exists():
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise subprocess.CalledProcessError(server.poll() or 1, ["mien-serve"])
+        time.sleep(0.05)
+    return str(json.loads(ready_file.read_text())["grpc"])
+
+
+def _verify(photographs: dict[str, Path], address: str) -> None:
+    console.print(Rule("3. verify real photographs over gRPC"))
+    names = {key: str(path.relative_to(ROOT)) for key, path in photographs.items()}
+    portrait, altered = names["portrait"], names["turned_darker_recompressed"]
+    for other, allowed in ((altered, (0, 1)), (names["coffee"], (2,)), (names["cat"], (2,))):
+        _run(["mien", "--server", address, "verify", portrait, other], allowed=allowed)
+    with Client(address) as client:
+        result = client.verify(photographs["portrait"], photographs["turned_darker_recompressed"])
+    draw_verification(
+        photographs["portrait"], photographs["turned_darker_recompressed"], result, PICTURE
+    )
+    console.print(Rule("4. stop"))
+
+
+def _run(command: list[str], *, allowed: tuple[int, ...] = (0,)) -> None:
+    console.print(f"[bold]$ {' '.join(command)}[/bold]")
+    code = subprocess.run(
+        _located(command), cwd=ROOT, check=False, preexec_fn=_die_with_me
+    ).returncode
+    if code not in allowed:
+        raise subprocess.CalledProcessError(code, command)
+    if code:
+        console.print(f"[dim](exit code {code})[/dim]")
+
+
+def _die_with_me() -> None:
+    """Runs in a child: the kernel tells it to stop if the demo is killed outright."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _located(command: list[str]) -> list[str]:
+    return [str(BIN / command[0]), *command[1:]]
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    sys.exit(main())
