@@ -1,1 +1,73 @@
-"""placeholder."""
+# SPDX-License-Identifier: Apache-2.0
+"""Client of mien: face verification and identity embeddings from a Triton server.
+
+::
+
+    from mien import Client
+
+    with Client("localhost:8001") as client:
+        answer = client.verify("probe.jpg", "reference.jpg")
+        print(answer.is_match, answer.similarity, answer.threshold)
+"""
+
+from importlib.metadata import version
+
+from mien._async_client import AsyncClient
+from mien._client import Client
+from mien._config import MessageLimits, Retry, Tls
+from mien._errors import (
+    ClientClosedError,
+    ContractError,
+    DeadlineExceededError,
+    InvalidImageError,
+    InvalidOptionError,
+    InvalidRequestError,
+    MienError,
+    ModelNotFoundError,
+    MultipleFacesError,
+    NoFaceError,
+    PermissionDeniedError,
+    RequestCancelledError,
+    ServerError,
+    ServerUnavailableError,
+    UnauthenticatedError,
+)
+from mien._fake_transport import FakeTransport
+from mien._requests import Rpc
+from mien._transport import AsyncTransport, Transport
+from mien._types import Embedding, Face, PipelineStatus, ServerStatus, Verification
+
+__all__ = [
+    "AsyncClient",
+    "AsyncTransport",
+    "Client",
+    "ClientClosedError",
+    "ContractError",
+    "DeadlineExceededError",
+    "Embedding",
+    "Face",
+    "FakeTransport",
+    "InvalidImageError",
+    "InvalidOptionError",
+    "InvalidRequestError",
+    "MessageLimits",
+    "MienError",
+    "ModelNotFoundError",
+    "MultipleFacesError",
+    "NoFaceError",
+    "PermissionDeniedError",
+    "PipelineStatus",
+    "RequestCancelledError",
+    "Retry",
+    "Rpc",
+    "ServerError",
+    "ServerStatus",
+    "ServerUnavailableError",
+    "Tls",
+    "Transport",
+    "UnauthenticatedError",
+    "Verification",
+    "__version__",
+]
+
+__version__ = version("mien")

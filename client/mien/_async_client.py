@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client for asyncio. The same methods as `Client`; a test compares the signatures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, TypeVar, cast
+
+from mien._config import (
+    DEFAULT_ADDRESS,
+    EMBED_DEADLINE_S,
+    STATUS_DEADLINE_S,
+    VERIFY_DEADLINE_S,
+    MessageLimits,
+    Retry,
+    Tls,
+    checked_address,
+    metadata,
+)
+from mien._errors import MienError
+from mien._flows import (
+    Budget,
+    Flow,
+    Send,
+    UntrainedCache,
+    Wait,
+    embed_flow,
+    status_flow,
+    verify_flow,
+)
+from mien._images import ImageInput, encoded_image
+from mien._requests import FacePolicy
+from mien._transport import AsyncGrpcTransport, AsyncTransport
+from mien._types import Embedding, ServerStatus, Verification
+
+__all__ = ["AsyncClient"]
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """Calls the public pipelines of a mien server from one event loop.
+
+    Any number of calls may be under way at once. Cancelling the task of a call cancels the call,
+    and the server stops working on it.
+
+    Args:
+        address: host:port of Triton's gRPC endpoint.
+        tls: encrypts the connection; None leaves it open.
+        api_key: sent with every call as ``authorization: Bearer ...``; use it with `tls`.
+        headers: sent with every call, for example Triton's restricted-protocol keys.
+        retry: how an unavailable server is asked again; None is `Retry()`.
+        deadline_s: for every method, in place of its own default (30 s, `status` 5 s).
+        limits: the largest messages; None is `MessageLimits()`.
+        transport: replaces the network, see `FakeTransport`; closed with the client.
+
+    Raises:
+        InvalidOptionError: one of them has a value that is not allowed.
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        tls: Tls | None = None,
+        api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        retry: Retry | None = None,
+        deadline_s: float | None = None,
+        limits: MessageLimits | None = None,
+        transport: AsyncTransport | None = None,
+    ) -> None:
+        self._retry = retry or Retry()
+        self._deadline_s = deadline_s
+        self._cache = UntrainedCache()
+        self._transport = transport or AsyncGrpcTransport(
+            checked_address(address),
+            tls=tls,
+            metadata=metadata(headers, api_key),
+            limits=limits or MessageLimits(),
+        )
+
+    async def verify(
+        self,
+        probe: ImageInput,
+        reference: ImageInput,
+        *,
+        face_policy: FacePolicy = "largest",
+        deadline_s: float | None = None,
+    ) -> Verification:
+        """Ask whether two photographs show one person.
+
+        Args:
+            probe: the photograph in question: a path, encoded bytes, a uint8 array, RGB (H, W, 3)
+                or grey (H, W), or a PIL image.
+            reference: the photograph to compare it with, in any of these forms.
+            face_policy: "largest" takes the largest face of each, "single" refuses several.
+            deadline_s: for everything, retries included.
+
+        Raises:
+            MienError: one subclass per cause, see the tree in the documentation of the errors.
+        """
+        budget = self._budget(deadline_s, VERIFY_DEADLINE_S)
+        images = await _encoded(probe, "probe"), await _encoded(reference, "reference")
+        return await self._run(verify_flow(*images, face_policy, budget, self._cache))
+
+    async def embed(
+        self,
+        image: ImageInput,
+        *,
+        face_policy: FacePolicy = "largest",
+        deadline_s: float | None = None,
+    ) -> Embedding:
+        """Compute the identity embedding of the face in a photograph.
+
+        Args:
+            image: a path, encoded bytes, a uint8 array, RGB (H, W, 3) or grey (H, W), or a PIL
+                image.
+            face_policy: "largest" takes the largest face, "single" refuses several.
+            deadline_s: for everything, retries included.
+
+        Raises:
+            MienError: one subclass per cause.
+        """
+        budget = self._budget(deadline_s, EMBED_DEADLINE_S)
+        encoded = await _encoded(image, "image")
+        return await self._run(embed_flow(encoded, face_policy, budget, self._cache))
+
+    async def status(self, *, deadline_s: float | None = None) -> ServerStatus:
+        """Ask the server how it is and what it serves.
+
+        Args:
+            deadline_s: for everything, retries included.
+
+        Raises:
+            MienError: one subclass per cause; a server that answers "not ready" is no error.
+        """
+        budget = self._budget(deadline_s, STATUS_DEADLINE_S)
+        return await self._run(status_flow(budget, self._cache))
+
+    async def close(self) -> None:
+        """Cancel what is under way and let the connection go. May be called twice."""
+        await self._transport.close_async()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def _budget(self, deadline_s: float | None, default_s: float) -> Budget:
+        candidates = (deadline_s, self._deadline_s, default_s)
+        return Budget(next(s for s in candidates if s is not None), self._retry)
+
+    async def _run(self, flow: Flow[T]) -> T:
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    answer = await self._perform(step)
+                except MienError as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+        except StopIteration as done:
+            return cast(T, done.value)
+        except MienError:
+            self._cache.drop()
+            raise
+
+    async def _perform(self, step: Send | Wait) -> Any:
+        if isinstance(step, Wait):
+            return await asyncio.sleep(step.seconds)
+        return await self._transport.send_async(step.rpc, timeout_s=step.timeout_s)
+
+
+async def _encoded(image: ImageInput, what: str) -> bytes:
+    """Off the event loop: reading a file or writing a PNG may take longer than others can wait."""
+    return await asyncio.to_thread(encoded_image, image, what)

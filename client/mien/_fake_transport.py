@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A transport without a network, for the tests of applications that use mien."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from numpy.typing import ArrayLike
+from tritonclient.grpc import service_pb2
+
+from mien._errors import ClientClosedError, MienError, ModelNotFoundError
+from mien._requests import (
+    EMBED_MODEL,
+    EMBED_OUTPUTS,
+    VERIFY_MODEL,
+    VERIFY_OUTPUTS,
+    Rpc,
+)
+from mien._tensors import TensorSpec, raw_from_array, raw_from_bytes
+
+__all__ = ["FakeTransport"]
+
+_BOX_XYXY = (40.0, 30.0, 140.0, 160.0)
+_LANDMARKS = ((70, 80), (110, 80), (90, 105), (73, 130), (107, 130))
+
+
+class FakeTransport:
+    """Answers like a ready server that finds one face in every image; fits both clients.
+
+    ::
+
+        client = Client(transport=FakeTransport(similarity=0.8))
+        assert client.verify(b"one", b"other").is_match
+
+    Args:
+        similarity: what `verify` answers, -1 to 1.
+        threshold: what it is compared with.
+        embedding: (512,) what `embed` answers; None is the unit vector along the first axis.
+        untrained: what the server says of its weights.
+        errors: raised instead of the first answers, one per RPC; `embed` may take two RPCs.
+
+    Attributes:
+        rpcs: everything that was sent, oldest first.
+        timeouts_s: the seconds that each was allowed.
+    """
+
+    def __init__(
+        self,
+        *,
+        similarity: float = 1.0,
+        threshold: float = 0.35,
+        embedding: ArrayLike | None = None,
+        untrained: bool = False,
+        errors: Iterable[MienError] = (),
+    ) -> None:
+        self.rpcs: list[Rpc] = []
+        self.timeouts_s: list[float] = []
+        self._untrained = untrained
+        self._errors = deque(errors)
+        self._is_closed = False
+        self._values: dict[str, Any] = {
+            "similarity": similarity,
+            "threshold": threshold,
+            "is_match": similarity >= threshold,
+            "untrained": untrained,
+            "embedding": [1.0] + [0.0] * 511 if embedding is None else embedding,
+            "alignment": b"landmarks",
+            "detection_score": 1.0,
+            "face_count": 1,
+        }
+        for prefix in ("", "probe_", "reference_"):
+            self._values[f"{prefix}box_xyxy"] = _BOX_XYXY
+            self._values[f"{prefix}landmarks"] = _LANDMARKS
+
+    def send(self, rpc: Rpc, *, timeout_s: float) -> Any:
+        """See `Transport.send`."""
+        if self._is_closed:
+            raise ClientClosedError("the client is closed. Make a new one")
+        self.rpcs.append(rpc)
+        self.timeouts_s.append(timeout_s)
+        if self._errors:
+            raise self._errors.popleft()
+        return self._answer(rpc)
+
+    async def send_async(self, rpc: Rpc, *, timeout_s: float) -> Any:
+        """See `AsyncTransport.send_async`."""
+        return self.send(rpc, timeout_s=timeout_s)
+
+    def close(self) -> None:
+        """See `Transport.close`."""
+        self._is_closed = True
+
+    async def close_async(self) -> None:
+        """See `AsyncTransport.close_async`."""
+        self.close()
+
+    def _answer(self, rpc: Rpc) -> Any:
+        if rpc.method == "ModelInfer":
+            return self._inference(rpc)
+        if rpc.method == "ModelConfig":
+            return self._config()
+        return {
+            "ServerLive": service_pb2.ServerLiveResponse(live=True),
+            "ServerReady": service_pb2.ServerReadyResponse(ready=True),
+            "ModelReady": service_pb2.ModelReadyResponse(ready=True),
+            "ServerMetadata": service_pb2.ServerMetadataResponse(name="fake", version="0"),
+        }[rpc.method]
+
+    def _config(self) -> Any:
+        response = service_pb2.ModelConfigResponse()
+        response.config.parameters["public"].string_value = "true"
+        response.config.parameters["untrained"].string_value = str(self._untrained).lower()
+        return response
+
+    def _inference(self, rpc: Rpc) -> Any:
+        outputs = {VERIFY_MODEL: VERIFY_OUTPUTS, EMBED_MODEL: EMBED_OUTPUTS}.get(
+            rpc.model_name or ""
+        )
+        if outputs is None:
+            raise ModelNotFoundError(
+                f"the fake serves no {rpc.model_name!r}; it has {EMBED_MODEL} and {VERIFY_MODEL}",
+                model_name=rpc.model_name,
+            )
+        response = service_pb2.ModelInferResponse(model_name=rpc.model_name, id=rpc.request_id)
+        for spec in outputs:
+            response.outputs.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
+            response.raw_output_contents.append(self._raw(spec))
+        return response
+
+    def _raw(self, spec: TensorSpec) -> bytes:
+        value = self._values[spec.name]
+        return raw_from_bytes(value) if spec.datatype == "BYTES" else raw_from_array(spec, value)

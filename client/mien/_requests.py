@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arguments -> RPCs, answers -> results. No input, no output, no clock: both clients share it.
+
+The tensor tables repeat what `model_repository/*/config.pbtxt` says of the outputs used here; a
+test compares the two.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+from tritonclient.grpc import service_pb2
+
+from mien._errors import ContractError, InvalidOptionError, MienError
+from mien._tensors import Array, TensorSpec, arrays_from_response, raw_from_bytes
+from mien._types import Embedding, Face, Verification
+
+__all__ = [
+    "FacePolicy",
+    "Rpc",
+    "config_rpc",
+    "embed_rpc",
+    "embedding_from_response",
+    "ready_rpc",
+    "stamp_timeout",
+    "untrained_from_config",
+    "verification_from_response",
+    "verify_rpc",
+]
+
+FacePolicy: TypeAlias = Literal["largest", "single"]
+
+VERIFY_MODEL = "verify_faces"
+EMBED_MODEL = "embed_faces"
+PIPELINES = (EMBED_MODEL, VERIFY_MODEL)
+
+FACE_POLICY = TensorSpec("face_policy", "BYTES", (1,))
+VERIFY_INPUTS = (
+    TensorSpec("probe_image", "BYTES", (1,)),
+    TensorSpec("reference_image", "BYTES", (1,)),
+    FACE_POLICY,
+)
+VERIFY_OUTPUTS = (
+    TensorSpec("similarity", "FP32", (1,)),
+    TensorSpec("threshold", "FP32", (1,)),
+    TensorSpec("is_match", "BOOL", (1,)),
+    TensorSpec("probe_box_xyxy", "FP32", (4,)),
+    TensorSpec("reference_box_xyxy", "FP32", (4,)),
+    TensorSpec("probe_landmarks", "FP32", (5, 2)),
+    TensorSpec("reference_landmarks", "FP32", (5, 2)),
+    TensorSpec("untrained", "BOOL", (1,)),
+)
+EMBED_INPUTS = (TensorSpec("image", "BYTES", (1,)), FACE_POLICY)
+EMBED_OUTPUTS = (
+    TensorSpec("embedding", "FP32", (512,)),
+    TensorSpec("box_xyxy", "FP32", (4,)),
+    TensorSpec("landmarks", "FP32", (5, 2)),
+    TensorSpec("alignment", "BYTES", (1,)),
+    TensorSpec("detection_score", "FP32", (1,)),
+    TensorSpec("face_count", "INT32", (1,)),
+)
+
+_MICROSECONDS_PER_S = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """One call of Triton's gRPC service.
+
+    Attributes:
+        method: its name in the service, such as ``ModelInfer``.
+        request: the message of that method.
+        model_name: the model it is about, None where it is about the server.
+        request_id: also set on the request; None where the method has none.
+    """
+
+    method: str
+    request: Any = field(repr=False)  # images do not belong in logs
+    model_name: str | None = None
+    request_id: str | None = None
+
+
+def verify_rpc(probe: bytes, reference: bytes, face_policy: str) -> Rpc:
+    """The inference that compares two encoded images."""
+    values = (probe, reference, _checked_policy(face_policy))
+    return _infer_rpc(VERIFY_MODEL, VERIFY_INPUTS, values, VERIFY_OUTPUTS)
+
+
+def embed_rpc(image: bytes, face_policy: str) -> Rpc:
+    """The inference that embeds one encoded image."""
+    values = (image, _checked_policy(face_policy))
+    return _infer_rpc(EMBED_MODEL, EMBED_INPUTS, values, EMBED_OUTPUTS)
+
+
+def config_rpc(model_name: str) -> Rpc:
+    """The question for a model's configuration."""
+    request = service_pb2.ModelConfigRequest(name=model_name)
+    return Rpc("ModelConfig", request, model_name=model_name)
+
+
+def stamp_timeout(rpc: Rpc, remaining_s: float) -> None:
+    """Tell Triton how long the answer is wanted, so that its queues drop expired work."""
+    if rpc.method == "ModelInfer":
+        microseconds = max(1, int(remaining_s * _MICROSECONDS_PER_S))
+        rpc.request.parameters["timeout"].int64_param = microseconds
+
+
+def verification_from_response(rpc: Rpc, response: Any) -> Verification:
+    """Read the answer to `verify_rpc`.
+
+    Raises:
+        ContractError: it is no such answer.
+    """
+    finite = ("similarity", "threshold", "probe_box_xyxy", "reference_box_xyxy")
+    tensors = _answer(rpc, response, VERIFY_OUTPUTS, finite=finite)
+    return Verification(
+        similarity=float(tensors["similarity"][0]),
+        threshold=float(tensors["threshold"][0]),
+        is_match=bool(tensors["is_match"][0]),
+        probe=_face(tensors, prefix="probe_"),
+        reference=_face(tensors, prefix="reference_"),
+        untrained=bool(tensors["untrained"][0]),
+        request_id=rpc.request_id or "",
+    )
+
+
+def embedding_from_response(rpc: Rpc, response: Any, *, untrained: bool) -> Embedding:
+    """Read the answer to `embed_rpc`.
+
+    Args:
+        rpc: what was asked.
+        response: ModelInferResponse.
+        untrained: what the model's configuration says; an ensemble cannot output it.
+
+    Raises:
+        ContractError: it is no such answer.
+    """
+    tensors = _answer(rpc, response, EMBED_OUTPUTS, finite=("embedding", "box_xyxy"))
+    face = _face(
+        tensors,
+        alignment=tensors["alignment"][0].decode("utf-8", errors="replace"),
+        detection_score=float(tensors["detection_score"][0]),
+        face_count=int(tensors["face_count"][0]),
+    )
+    return Embedding(
+        vector=tensors["embedding"],
+        face=face,
+        untrained=untrained,
+        request_id=rpc.request_id or "",
+    )
+
+
+def untrained_from_config(rpc: Rpc, response: Any) -> bool:
+    """Whether random weights are behind a model, from its configuration.
+
+    Raises:
+        ContractError: its parameter ``untrained`` is missing or neither "true" nor "false".
+    """
+    untrained = _flag(response, "untrained")
+    if untrained is None:
+        raise ContractError(
+            f'{rpc.model_name} has no parameter \'untrained\' that is "true" or "false"; every '
+            "pipeline must say it. Build the repository again with mien-export",
+            model_name=rpc.model_name,
+        )
+    return untrained
+
+
+def ready_rpc(model_name: str) -> Rpc:
+    """The question whether a model takes requests."""
+    request = service_pb2.ModelReadyRequest(name=model_name)
+    return Rpc("ModelReady", request, model_name=model_name)
+
+
+def _checked_policy(face_policy: str) -> bytes:
+    allowed = get_args(FacePolicy)
+    if face_policy not in allowed:
+        raise InvalidOptionError(
+            f"face_policy is {face_policy!r}; allowed are {', '.join(map(repr, allowed))}. "
+            "'largest' takes the largest face, 'single' refuses images with several",
+            code="INVALID_OPTION",
+        )
+    return face_policy.encode()
+
+
+def _infer_rpc(
+    model_name: str,
+    inputs: Sequence[TensorSpec],
+    values: Sequence[bytes],
+    outputs: Sequence[TensorSpec],
+) -> Rpc:
+    request_id = uuid.uuid4().hex
+    request = service_pb2.ModelInferRequest(model_name=model_name, id=request_id)
+    for spec, value in zip(inputs, values, strict=True):
+        request.inputs.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
+        request.raw_input_contents.append(raw_from_bytes(value))
+    for spec in outputs:
+        request.outputs.add(name=spec.name)
+    return Rpc("ModelInfer", request, model_name=model_name, request_id=request_id)
+
+
+def _answer(
+    rpc: Rpc, response: Any, specs: Sequence[TensorSpec], *, finite: Sequence[str]
+) -> Mapping[str, Array]:
+    """The tensors of an answer that belongs to `rpc` and whose `finite` tensors are finite."""
+    try:
+        if response.id != rpc.request_id:
+            raise ContractError(
+                f"the answer carries the id {response.id!r}; expected {rpc.request_id!r}. "
+                "Look for a proxy that mixes answers up"
+            )
+        tensors = arrays_from_response(response, specs)
+        for name in finite:
+            if not np.isfinite(tensors[name]).all():
+                raise ContractError(
+                    f"output {name!r} holds NaN or infinity; expected finite numbers. "
+                    "Check the weights behind the pipeline"
+                )
+    except MienError as error:
+        error.model_name, error.request_id = rpc.model_name, rpc.request_id
+        raise
+    return tensors
+
+
+def _face(tensors: Mapping[str, Array], *, prefix: str = "", **details: Any) -> Face:
+    left, top, right, bottom = tensors[f"{prefix}box_xyxy"].tolist()
+    return Face((left, top, right, bottom), tensors[f"{prefix}landmarks"], **details)
+
+
+def _flag(response: Any, name: str) -> bool | None:
+    parameters = response.config.parameters
+    word = parameters[name].string_value if name in parameters else None
+    return {"true": True, "false": False}.get(word or "")

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tensors as they stand on the wire: raw little-endian bytes, one item per batch.
+
+BYTES elements are a little-endian uint32 length followed by that many bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import service_pb2
+
+from mien._errors import ContractError
+
+__all__ = ["Array", "TensorSpec", "arrays_from_response", "raw_from_array", "raw_from_bytes"]
+
+Array: TypeAlias = NDArray[Any]
+
+_NUMPY_DTYPES: dict[str, str] = {"FP32": "<f4", "INT32": "<i4", "BOOL": "|b1"}
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One tensor of the contract.
+
+    Attributes:
+        name: as in config.pbtxt.
+        datatype: Triton's word on the wire: FP32, INT32, BOOL or BYTES.
+        dims: without the batch axis.
+    """
+
+    name: str
+    datatype: str
+    dims: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of a batch of one."""
+        return (1, *self.dims)
+
+
+def raw_from_bytes(payload: bytes) -> bytes:
+    """A BYTES tensor of one element, as it stands on the wire."""
+    return _LENGTH.pack(len(payload)) + payload
+
+
+def raw_from_array(spec: TensorSpec, values: Any) -> bytes:
+    """A tensor of numbers or booleans, as it stands on the wire.
+
+    Args:
+        spec: says which dtype and shape.
+        values: anything numpy takes, of `spec.dims` or broadcast to it.
+    """
+    array = np.asarray(values, dtype=_NUMPY_DTYPES[spec.datatype])
+    return np.broadcast_to(array, spec.shape).tobytes()
+
+
+def arrays_from_response(response: Any, specs: Sequence[TensorSpec]) -> dict[str, Array]:
+    """The tensors of an answer, without their batch axis.
+
+    Args:
+        response: ModelInferResponse.
+        specs: what was asked for: nothing may be missing, extra, or of another dtype or shape.
+
+    Returns:
+        Read-only arrays by name, each of its spec's dims; BYTES as arrays of ``bytes`` objects.
+
+    Raises:
+        ContractError: the answer is not that.
+    """
+    names = [output.name for output in response.outputs]
+    expected = sorted(spec.name for spec in specs)
+    if sorted(names) != expected:
+        raise ContractError(f"outputs are {sorted(names)}; asked for {expected}. {_REMEDY}")
+    if len(response.raw_output_contents) != len(names):
+        raise ContractError(
+            f"{len(response.raw_output_contents)} raw tensors came for {len(names)} outputs; "
+            f"expected one each. {_REMEDY}"
+        )
+    by_name = {spec.name: spec for spec in specs}
+    return {
+        output.name: _array_from_raw(by_name[output.name], output, raw)
+        for output, raw in zip(response.outputs, response.raw_output_contents, strict=True)
+    }
+
+
+_REMEDY = "Compare the versions of mien here and on the server"
+
+
+def _array_from_raw(
+    spec: TensorSpec, output: service_pb2.ModelInferResponse.InferOutputTensor, raw: bytes
+) -> Array:
+    shape = tuple(output.shape)
+    if output.datatype != spec.datatype or shape != spec.shape:
+        raise ContractError(
+            f"output {spec.name!r} is {output.datatype} {shape}; expected {spec.datatype} "
+            f"{spec.shape}. {_REMEDY}"
+        )
+    if spec.datatype == "BYTES":
+        return _bytes_elements(spec, raw)
+    dtype = np.dtype(_NUMPY_DTYPES[spec.datatype])
+    expected_bytes = math.prod(spec.dims) * dtype.itemsize
+    if len(raw) != expected_bytes:
+        raise ContractError(
+            f"output {spec.name!r} is {len(raw)} bytes long; expected {expected_bytes} for "
+            f"{spec.datatype} {spec.shape}. {_REMEDY}"
+        )
+    # frombuffer over bytes: read-only by construction.
+    return np.frombuffer(raw, dtype=dtype).reshape(spec.dims)
+
+
+def _bytes_elements(spec: TensorSpec, raw: bytes) -> Array:
+    elements: list[bytes] = []
+    position = 0
+    while position + _LENGTH.size <= len(raw):
+        (length,) = _LENGTH.unpack_from(raw, position)
+        position += _LENGTH.size
+        elements.append(raw[position : position + length])
+        position += length
+    if position != len(raw) or len(elements) != math.prod(spec.dims):
+        raise ContractError(
+            f"output {spec.name!r} is not {math.prod(spec.dims)} length-prefixed elements: "
+            f"{len(elements)} read from {len(raw)} bytes. {_REMEDY}"
+        )
+    array = np.empty(len(elements), dtype=object)
+    array[:] = elements
+    array.flags.writeable = False
+    return array.reshape(spec.dims)

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import grpc
+import pytest
+
+from mien import __version__
+from mien._cli import main
+from tests.fakes.fake_triton import Hang, Refusal, Reply, boolean, bytes_elements, fp32
+
+S = grpc.StatusCode
+PATIENCE_S = 20
+NO_FACE = Refusal(S.INVALID_ARGUMENT, "in ensemble 'x', mien.NO_FACE: probe: no face; try another")
+NO_MATCH = Reply({"similarity": fp32(0.25, shape=(1, 1)), "is_match": boolean(False)})
+
+
+@pytest.fixture
+def photos(tmp_path):
+    paths = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    return [str(path) for path in paths]
+
+
+@pytest.fixture(autouse=True)
+def server_in_environment(monkeypatch, triton):
+    monkeypatch.setenv("MIEN_SERVER", triton.address)
+    monkeypatch.delenv("MIEN_API_KEY", raising=False)
+
+
+def test_verify_of_a_match_exits_0_and_shows_the_decision(photos, capsys):
+    assert main(["verify", *photos]) == 0
+
+    out, err = capsys.readouterr()
+    assert err == ""
+    lines = out.splitlines()
+    assert lines[0] == "verdict     match"
+    assert lines[1] == "similarity  0.7500 >= threshold 0.5000"
+    assert lines[2] == "probe       face 100 x 120 px at 10, 20"
+    assert lines[3] == "reference   face 50 x 60 px at 1, 2"
+    assert "UNTRAINED" not in out
+
+
+def test_verify_of_no_match_exits_1(photos, triton, capsys):
+    triton.script("verify_faces", NO_MATCH)
+
+    assert main(["verify", *photos]) == 1
+
+    out = capsys.readouterr().out
+    assert "no match" in out
+    assert "0.2500 < threshold 0.5000" in out
+
+
+def test_untrained_weights_are_said_loudly_and_first(photos, triton, capsys):
+    triton.script("verify_faces", Reply({"untrained": boolean(True)}))
+
+    main(["verify", *photos])
+
+    assert capsys.readouterr().out.startswith("UNTRAINED ")
+
+
+def test_verify_sends_the_files_in_order(photos, triton):
+    main(["verify", *photos, "--face-policy", "single"])
+
+    raw = triton.calls[0].request.raw_input_contents
+    assert [bytes_elements(r) for r in raw] == [[b"a.jpg"], [b"b.jpg"], [b"single"]]
+
+
+def test_verify_as_json_is_one_object(photos, triton, capsys):
+    assert main(["verify", *photos, "--json"]) == 0
+
+    out, err = capsys.readouterr()
+    answer = json.loads(out)
+    assert out.count("\n") == 1
+    assert err == ""
+    assert answer["is_match"] is True
+    assert answer["similarity"] == 0.75
+    assert answer["threshold"] == 0.5
+    assert answer["untrained"] is False
+    assert answer["probe"]["box_xyxy"] == [10, 20, 110, 140]
+    assert answer["request_id"] == triton.calls[0].request.id
+
+
+def test_embed_exits_0_and_shows_the_face(photos, capsys):
+    assert main(["embed", photos[0]]) == 0
+
+    out = capsys.readouterr().out
+    assert "512 numbers" in out
+    assert "aligned by eyes" in out
+
+
+def test_embed_as_json_holds_the_whole_vector(photos, capsys):
+    assert main(["--json", "embed", photos[0]]) == 0
+
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["embedding"] == [0.0] * 511 + [1.0]
+    assert answer["face"]["face_count"] == 2
+
+
+def test_status_lists_pipelines_and_exits_0(triton, capsys):
+    triton.parameters["embed_faces"]["untrained"] = "true"
+    triton.unready.add("verify_faces")
+
+    assert main(["status"]) == 0
+
+    out = capsys.readouterr().out
+    assert "server      ready (triton 2.51.0)" in out
+    assert "pipeline    embed_faces   ready" in out
+    assert "pipeline    verify_faces  not served" in out
+    assert "UNTRAINED" in out
+
+
+def test_status_of_a_server_that_is_not_ready_exits_2(triton, capsys):
+    triton.ready = False
+
+    assert main(["status", "--json"]) == 2
+
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["live"] is True
+    assert answer["ready"] is False
+
+
+def test_error_exits_2_with_two_lines_on_stderr(photos, triton, capsys):
+    triton.script("verify_faces", NO_FACE)
+
+    assert main(["verify", *photos]) == 2
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "mien: NoFaceError: probe: no face; try another",
+        f"      code NO_FACE, model verify_faces, request {triton.calls[0].request.id}",
+    ]
+
+
+def test_error_as_json_is_one_object_on_stderr(photos, triton, capsys):
+    triton.script("verify_faces", NO_FACE)
+
+    assert main(["verify", *photos, "--json"]) == 2
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert json.loads(err)["error"] == {
+        "type": "NoFaceError",
+        "code": "NO_FACE",
+        "message": "probe: no face; try another",
+        "status": "INVALID_ARGUMENT",
+        "model_name": "verify_faces",
+        "request_id": triton.calls[0].request.id,
+    }
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["embed", "absent.jpg"],
+        ["status", "--deadline", "-1"],
+        ["status", "--server", "http://localhost:8001"],
+        ["status", "--tls-ca", "absent.pem"],
+        ["status", "--tls-cert", "absent.pem"],
+        ["status", "--server", "127.0.0.1:1", "--deadline", "1"],
+    ],
+    ids=["file", "deadline", "scheme", "authority", "half a certificate", "nobody there"],
+)
+def test_refusals_exit_2_without_a_traceback(argv, capsys):
+    assert main(argv) == 2
+
+    err = capsys.readouterr().err
+    assert err.startswith("mien: ")
+    assert len(err.splitlines()) <= 2
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("argv", [[], ["verify", "a"], ["embed"], ["unknown"]], ids=str)
+def test_wrong_usage_exits_2(argv, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(argv)
+
+    assert caught.value.code == 2
+    assert "usage: mien" in capsys.readouterr().err
+
+
+def test_options_work_before_and_after_the_command(monkeypatch, triton, capsys):
+    monkeypatch.setenv("MIEN_SERVER", "127.0.0.1:1")
+
+    assert main(["--server", triton.address, "--json", "status"]) == 0
+    assert main(["status", "--server", triton.address, "--json"]) == 0
+
+
+def test_key_of_the_environment_is_sent(monkeypatch, triton):
+    monkeypatch.setenv("MIEN_API_KEY", "secret")
+
+    main(["status"])
+
+    assert {c.metadata["authorization"] for c in triton.calls} == {"Bearer secret"}
+
+
+def test_version_is_printed(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"mien {__version__}\n"
+
+
+def test_interrupt_exits_130_and_cancels_the_call(photos, triton):
+    triton.script("verify_faces", Hang())
+    command = [sys.executable, "-m", "mien", "verify", *photos]
+
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
+        assert triton.received.wait(PATIENCE_S)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE_S)
+
+    assert process.returncode == 130
+    assert err == "mien: interrupted, the request is cancelled\n"
+    assert triton.calls[0].cancelled.wait(PATIENCE_S)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+import asyncio
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from mien import AsyncClient, Client, ClientClosedError, FakeTransport, NoFaceError
+
+
+@pytest.mark.parametrize(("similarity", "is_match"), [(0.8, True), (0.5, True), (0.2, False)])
+def test_verify_answers_the_given_similarity(similarity, is_match):
+    client = Client(transport=FakeTransport(similarity=similarity, threshold=0.5))
+
+    answer = client.verify(b"a", b"b")
+
+    assert answer.similarity == pytest.approx(similarity)
+    assert answer.is_match is is_match
+    assert answer.untrained is False
+
+
+def test_embed_answers_the_given_vector():
+    vector = np.linspace(-1, 1, 512, dtype=np.float32)
+    client = Client(transport=FakeTransport(embedding=vector, untrained=True))
+
+    answer = client.embed(b"a")
+
+    assert_array_equal(answer.vector, vector)
+    assert answer.untrained is True
+
+
+def test_default_embedding_has_unit_length():
+    assert np.linalg.norm(Client(transport=FakeTransport()).embed(b"a").vector) == 1.0
+
+
+def test_status_answers_ready():
+    status = Client(transport=FakeTransport()).status()
+
+    assert status.ready
+    assert [(p.name, p.ready) for p in status.pipelines] == [
+        ("embed_faces", True),
+        ("verify_faces", True),
+    ]
+
+
+def test_given_errors_come_first():
+    client = Client(transport=FakeTransport(errors=[NoFaceError("none")]))
+
+    with pytest.raises(NoFaceError):
+        client.verify(b"a", b"b")
+    assert client.verify(b"a", b"b").is_match
+
+
+def test_what_was_sent_is_kept():
+    transport = FakeTransport()
+
+    Client(transport=transport, deadline_s=4).verify(b"a", b"b")
+
+    assert [rpc.model_name for rpc in transport.rpcs] == ["verify_faces"]
+    assert 0 < transport.timeouts_s[0] <= 4
+
+
+def test_it_fits_the_async_client():
+    async def scenario():
+        async with AsyncClient(transport=FakeTransport(similarity=0.6)) as client:
+            return await client.verify(b"a", b"b"), await client.embed(b"a")
+
+    verification, embedding = asyncio.run(scenario())
+    assert verification.similarity == pytest.approx(0.6)
+    assert embedding.vector.shape == (512,)
+
+
+def test_it_is_closed_with_its_client():
+    client = Client(transport=FakeTransport())
+    client.close()
+
+    with pytest.raises(ClientClosedError):
+        client.status()

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+import builtins
+import inspect
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+import mien
+from mien import AsyncClient, Client, MienError
+
+METHODS = ["__init__", "close", "embed", "status", "verify"]
+
+
+def public_methods(cls):
+    return {name for name, _ in inspect.getmembers(cls, callable) if not name.startswith("_")}
+
+
+def test_exported_names_are_sorted():
+    assert mien.__all__ == sorted(mien.__all__)
+
+
+def test_every_public_attribute_is_exported():
+    public = {
+        name
+        for name, value in vars(mien).items()
+        if not name.startswith("_") and not inspect.ismodule(value) and name != "version"
+    }
+
+    assert public | {"__version__"} == set(mien.__all__)
+
+
+def test_every_error_class_is_exported():
+    def tree(cls):
+        return {cls.__name__}.union(*(tree(sub) for sub in cls.__subclasses__()))
+
+    assert tree(MienError) <= set(mien.__all__)
+
+
+def test_error_names_do_not_shadow_builtins():
+    assert not set(mien.__all__) & set(dir(builtins))
+
+
+def test_version_is_the_one_of_the_distribution():
+    assert mien.__version__ == version("mien")
+
+
+def test_both_clients_have_the_same_methods():
+    assert public_methods(Client) == public_methods(AsyncClient) == set(METHODS) - {"__init__"}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_signatures_of_both_clients_agree(name):
+    sync = inspect.signature(getattr(Client, name))
+    async_ = inspect.signature(getattr(AsyncClient, name))
+
+    def shape(signature):
+        return [
+            (p.name, p.kind, p.default, str(p.annotation).replace("AsyncTransport", "Transport"))
+            for p in signature.parameters.values()
+        ]
+
+    assert shape(sync) == shape(async_)
+    assert sync.return_annotation == async_.return_annotation
+
+
+@pytest.mark.parametrize("name", ["embed", "status", "verify"])
+def test_options_are_keyword_only(name):
+    parameters = inspect.signature(getattr(Client, name)).parameters.values()
+
+    assert all(p.kind is p.KEYWORD_ONLY for p in parameters if p.default is not p.empty)
+
+
+@pytest.mark.parametrize("name", ["embed", "status", "verify", "close"])
+def test_methods_of_the_async_client_are_coroutines(name):
+    assert inspect.iscoroutinefunction(getattr(AsyncClient, name))
+
+
+def test_import_stays_light():
+    """Neither an image codec nor a framework may be loaded by a program that only imports mien."""
+    heavy = ["PIL", "torch", "onnx", "onnxruntime", "cv2", "rich", "mien_server", "mien_export"]
+    script = f"import sys, mien; print([name for name in {heavy} if name in sys.modules])"
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == "[]"

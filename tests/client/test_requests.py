@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes over the wire, read there independently, and answers that do not fit."""
+
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from google.protobuf import text_format
+from numpy.testing import assert_array_equal
+from tritonclient.grpc import model_config_pb2
+
+from mien import ContractError, InvalidOptionError, MienError
+from mien import _requests as requests
+from tests.fakes.fake_triton import Reply, Tensor, boolean, bytes_elements, fp32, text
+
+REPOSITORY = Path(__file__).parents[2] / "model_repository"
+
+
+def inputs_on_the_wire(request):
+    """Name -> (datatype, shape, elements), in no particular order."""
+    return {
+        tensor.name: (tensor.datatype, tuple(tensor.shape), bytes_elements(raw))
+        for tensor, raw in zip(request.inputs, request.raw_input_contents, strict=True)
+    }
+
+
+def asked_outputs(request):
+    return {output.name for output in request.outputs}
+
+
+def test_verify_puts_both_images_and_the_policy_on_the_wire(call, triton):
+    call("verify", b"probe bytes", b"reference\0bytes", face_policy="single")
+
+    request = triton.calls[-1].request
+    assert request.model_name == "verify_faces"
+    assert re.fullmatch(r"[0-9a-f]{32}", request.id)
+    assert inputs_on_the_wire(request) == {
+        "probe_image": ("BYTES", (1, 1), [b"probe bytes"]),
+        "reference_image": ("BYTES", (1, 1), [b"reference\0bytes"]),
+        "face_policy": ("BYTES", (1, 1), [b"single"]),
+    }
+    assert asked_outputs(request) == set(triton_outputs("verify_faces")) - {"error"}
+
+
+def test_embed_puts_the_image_and_the_policy_on_the_wire(call, triton):
+    call("embed", b"image bytes")
+
+    request = triton.calls[-1].request
+    assert request.model_name == "embed_faces"
+    assert inputs_on_the_wire(request) == {
+        "image": ("BYTES", (1, 1), [b"image bytes"]),
+        "face_policy": ("BYTES", (1, 1), [b"largest"]),
+    }
+    assert asked_outputs(request) == set(triton_outputs("embed_faces")) - {"error"}
+
+
+@pytest.mark.parametrize("method", ["verify", "embed"])
+def test_triton_is_told_the_remaining_time_in_microseconds(call, triton, method):
+    call(method, *{"verify": [b"a", b"b"], "embed": [b"a"]}[method], deadline_s=20)
+
+    infer = triton.calls_of("ModelInfer")[0]
+    timeout = infer.request.parameters["timeout"]
+    assert timeout.WhichOneof("parameter_choice") == "int64_param"
+    assert 1_000_000 < timeout.int64_param <= 20_000_000
+    assert infer.time_remaining_s < 21  # gRPC rounds deadlines up on the wire
+
+
+def test_every_request_has_an_id_of_its_own(client, triton):
+    answers = [client.verify(b"a", b"b") for _ in range(3)]
+
+    ids = [call.request.id for call in triton.calls]
+    assert len(set(ids)) == 3
+    assert [answer.request_id for answer in answers] == ids
+
+
+def test_verification_holds_what_the_server_said(call):
+    answer = call("verify", b"a", b"b")
+
+    assert (answer.similarity, answer.threshold, answer.is_match) == (0.75, 0.5, True)
+    assert answer.untrained is False
+    assert answer.probe.box_xyxy == (10.0, 20.0, 110.0, 140.0)
+    assert answer.reference.box_xyxy == (1.0, 2.0, 51.0, 62.0)
+    assert_array_equal(answer.probe.landmarks, np.arange(10).reshape(5, 2))
+    assert answer.probe.landmarks.dtype == np.float32
+    assert answer.probe.alignment is None
+
+
+def test_embedding_holds_what_the_server_said(call):
+    answer = call("embed", b"a")
+
+    assert answer.vector.shape == (512,)
+    assert answer.vector.dtype == np.float32
+    assert answer.vector[511] == 1.0
+    assert answer.untrained is False
+    face = answer.face
+    assert face.box_xyxy == (10.0, 20.0, 110.0, 140.0)
+    assert (face.alignment, face.detection_score, face.face_count) == ("eyes", 0.875, 2)
+
+
+def test_arrays_of_results_are_read_only(client):
+    answer = client.embed(b"a")
+
+    for array in (answer.vector, answer.face.landmarks):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+
+
+def test_untrained_verification_says_so(call, triton):
+    triton.script("verify_faces", Reply({"untrained": boolean(True)}))
+
+    assert call("verify", b"a", b"b").untrained is True
+
+
+def test_missing_landmarks_become_null_in_json(client, triton):
+    nothing = fp32(*[float("nan")] * 10, shape=(1, 5, 2))
+    triton.script("verify_faces", Reply({"probe_landmarks": nothing}))
+
+    answer = client.verify(b"a", b"b").to_dict()
+
+    assert answer["probe"]["landmarks"] == [[None, None]] * 5
+    assert answer["reference"]["landmarks"][4] == [8.0, 9.0]
+
+
+@pytest.mark.parametrize("policy", ["biggest", "", "LARGEST", None])
+def test_unknown_face_policy_is_refused_at_the_door(call, triton, policy):
+    with pytest.raises(InvalidOptionError, match="'largest', 'single'"):
+        call("verify", b"a", b"b", face_policy=policy)
+
+    assert triton.calls == []
+
+
+def drop_raw(response):
+    del response.raw_output_contents[-1]
+
+
+def drop_output(response):
+    del response.outputs[-1]
+    del response.raw_output_contents[-1]
+
+
+def repeat_output(response):
+    response.outputs.append(response.outputs[0])
+    response.raw_output_contents.append(response.raw_output_contents[0])
+
+
+def rename_output(response):
+    response.outputs[0].name = "score"
+
+
+def change_id(response):
+    response.id = "another"
+
+
+NAN = float("nan")
+MALFORMED = {
+    "a raw tensor short": Reply(edit=drop_raw),
+    "an output short": Reply(edit=drop_output),
+    "an output twice": Reply(edit=repeat_output),
+    "another name": Reply(edit=rename_output),
+    "another id": Reply(edit=change_id),
+    "another dtype": Reply({"similarity": Tensor("FP64", (1, 1), bytes(8))}),
+    "another shape": Reply({"similarity": fp32(1, shape=(1,))}),
+    "a batch of two": Reply({"similarity": fp32(1, 1, shape=(2, 1))}),
+    "bytes missing": Reply({"similarity": Tensor("FP32", (1, 1), b"\0\0")}),
+    "bytes left over": Reply({"is_match": Tensor("BOOL", (1, 1), b"\1\1")}),
+    "similarity NaN": Reply({"similarity": fp32(NAN, shape=(1, 1))}),
+    "threshold infinite": Reply({"threshold": fp32(float("inf"), shape=(1, 1))}),
+    "box NaN": Reply({"probe_box_xyxy": fp32(1, 2, NAN, 4, shape=(1, 4))}),
+}
+
+
+@pytest.mark.parametrize("reply", MALFORMED.values(), ids=MALFORMED)
+def test_malformed_verification_is_refused(call, triton, reply):
+    triton.script("verify_faces", reply)
+
+    with pytest.raises(ContractError) as caught:
+        call("verify", b"a", b"b")
+
+    assert caught.value.model_name == "verify_faces"
+    assert caught.value.request_id == triton.calls[-1].request.id
+
+
+@pytest.mark.parametrize(
+    "alignment",
+    [b"", b"\1\0", struct.pack("<I", 9) + b"eyes", struct.pack("<I", 1) + b"eyes", bytes(8)],
+    ids=["nothing", "half a length", "too long", "too short", "two elements"],
+)
+def test_malformed_text_in_an_embedding_is_refused(call, triton, alignment):
+    triton.script("embed_faces", Reply({"alignment": Tensor("BYTES", (1, 1), alignment)}))
+
+    with pytest.raises(ContractError, match="alignment"):
+        call("embed", b"a")
+
+
+def test_embedding_of_another_size_is_refused(call, triton):
+    triton.script("embed_faces", Reply({"embedding": fp32(*[0.0] * 128, shape=(1, 128))}))
+
+    with pytest.raises(ContractError, match=r"\(1, 128\).*\(1, 512\)"):
+        call("embed", b"a")
+
+
+def test_text_that_is_no_utf8_does_not_break_an_embedding(client, triton):
+    triton.script("embed_faces", Reply({"alignment": text(b"\xff")}))
+
+    assert client.embed(b"a").face.alignment == "\ufffd"
+
+
+def triton_config(model):
+    source = (REPOSITORY / model / "config.pbtxt").read_text(encoding="utf-8")
+    return text_format.Parse(source, model_config_pb2.ModelConfig())
+
+
+def triton_tensors(tensors):
+    datatype = model_config_pb2.DataType.Name
+    return {
+        t.name: (datatype(t.data_type).removeprefix("TYPE_").replace("STRING", "BYTES"), [*t.dims])
+        for t in tensors
+    }
+
+
+def triton_outputs(model):
+    return triton_tensors(triton_config(model).output)
+
+
+def specs(tensors):
+    return {spec.name: (spec.datatype, [*spec.dims]) for spec in tensors}
+
+
+@pytest.mark.parametrize("pipeline", ["verify", "embed"])
+def test_tensors_of_the_client_are_those_of_the_contract(pipeline):
+    model = getattr(requests, f"{pipeline.upper()}_MODEL")
+    config = triton_config(model)
+    inputs = specs(getattr(requests, f"{pipeline.upper()}_INPUTS"))
+    outputs = specs(getattr(requests, f"{pipeline.upper()}_OUTPUTS"))
+
+    assert inputs.items() <= triton_tensors(config.input).items()
+    assert {t.name for t in config.input if not t.optional} <= set(inputs)
+    assert outputs.items() <= triton_tensors(config.output).items()
+
+
+def test_fake_triton_answers_what_the_contract_says(triton):
+    """The fake is hand-written; without this it could drift away together with the client."""
+    from tests.fakes.fake_triton import _DEFAULT_OUTPUTS
+
+    for model, outputs in _DEFAULT_OUTPUTS.items():
+        assert {name: (t.datatype, [*t.shape[1:]]) for name, t in outputs.items()} == (
+            triton_outputs(model)
+        )
+
+
+def test_every_refusal_on_this_side_is_a_mien_error(client):
+    with pytest.raises(MienError):
+        client.embed(b"")
