@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import ctypes
 import json
@@ -38,10 +39,13 @@ console = Console(highlight=False)
 
 def main() -> int:
     """Run the demo; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument("--force-build", action="store_true", help="build what is there already")
+    force = parser.parse_args().force_build
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         photographs = write_photographs(BUILD / "photographs")
-        _build()
+        _build(["--force"] if force else [])
         with _served() as address:
             _verify(photographs, address)
     except KeyboardInterrupt:
@@ -59,11 +63,11 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _build() -> None:
+def _build(options: list[str]) -> None:
     console.print(Rule("1. build a model repository"))
     command = ["mien-export", "build", "--to", str(REPOSITORY.relative_to(ROOT))]
     command += ["--weights", "random", "--seed", "0"]
-    _run([*command, "--network", f"face_recognizer={NETWORK}"])
+    _run([*command, "--network", f"face_recognizer={NETWORK}", *options])
 
 
 @contextlib.contextmanager

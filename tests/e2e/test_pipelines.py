@@ -137,15 +137,11 @@ def test_no_face_says_what_to_send(client):
         client.embed(encoded(faceless("coffee")))
 
 
-def test_status_lists_what_is_served_and_what_is_untrained(client):
+def test_status_lists_the_pipelines_and_that_they_are_untrained(client):
     status = client.status()
 
-    models = {model.name: model for model in status.models}
-    assert status.ready
-    assert set(models) == {"embed_faces", "face_cropper", "face_recognizer", "verify_faces"}
-    assert {name for name, model in models.items() if model.public} == {
-        "embed_faces",
-        "verify_faces",
-    }
-    assert models["verify_faces"].untrained
-    assert not models["face_cropper"].untrained
+    assert (status.live, status.ready, status.version) == (True, True, "2.51.0")
+    assert [(p.name, p.ready, p.untrained) for p in status.pipelines] == [
+        ("embed_faces", True, True),
+        ("verify_faces", True, True),
+    ]

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The contracts by themselves, and every side against them."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from mien import _errors as client_errors
+from mien import _requests as client_requests
+from mien_export import registry
+from mien_server.cropping import CROP_SIZES
+from mien_server.detection import DETECTOR_INPUT, DETECTOR_OUTPUTS
+from mien_server.verify_pipeline import EMBED_OUTPUTS
+
+ROOT = Path(__file__).parents[2]
+REPOSITORY = ROOT / "model_repository"
+MODELS = sorted(path.parent.name for path in REPOSITORY.glob("*/config.pbtxt"))
+MAX_ADAPTER_LINES = 70
+
+
+def config(name):
+    message = model_config_pb2.ModelConfig()
+    return text_format.Parse((REPOSITORY / name / "config.pbtxt").read_text(), message)
+
+
+def tensors(name, side):
+    """name -> (dtype, dims)."""
+    return {t.name: (t.data_type, tuple(t.dims)) for t in getattr(config(name), side)}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_config_parses_strictly_and_names_its_folder(name):
+    assert config(name).name == name
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_public_pipelines_are_verbs_and_say_whether_they_are_trained(name):
+    parameters = {key: value.string_value for key, value in config(name).parameters.items()}
+
+    is_public = parameters.get("public") == "true"
+
+    assert is_public == name.endswith("_faces")
+    if is_public or config(name).backend == "onnxruntime":
+        assert parameters["untrained"] == "true", "an unbuilt contract must not claim weights"
+
+
+@pytest.mark.parametrize("name", [n for n in MODELS if config(n).platform == "ensemble"])
+def test_ensemble_steps_connect_with_equal_types(name):
+    known = tensors(name, "input")
+    for step in config(name).ensemble_scheduling.step:
+        inputs, outputs = tensors(step.model_name, "input"), tensors(step.model_name, "output")
+        optional = {t.name for t in config(step.model_name).input if t.optional}
+        assert set(inputs) - optional <= set(step.input_map) <= set(inputs)
+        for theirs, ours in step.input_map.items():
+            assert known[ours] == inputs[theirs]
+        for theirs, ours in step.output_map.items():
+            known[ours] = outputs[theirs]
+        assert config(step.model_name).max_batch_size >= config(name).max_batch_size
+
+    assert tensors(name, "output").items() <= known.items()
+
+
+def test_a_full_batch_of_pairs_fits_one_embedding_call():
+    assert 2 * config("verify_faces").max_batch_size <= config("embed_faces").max_batch_size
+
+
+def test_every_graph_has_an_export_spec_and_every_spec_a_graph():
+    graphs = {name for name in MODELS if config(name).backend == "onnxruntime"}
+
+    assert set(registry.SPECS) == graphs
+
+
+def test_what_the_server_calls_is_what_the_contracts_offer():
+    assert set(EMBED_OUTPUTS) <= set(tensors("embed_faces", "output"))
+    assert set(tensors("face_detector", "input")) == {DETECTOR_INPUT}
+    assert set(tensors("face_detector", "output")) == set(DETECTOR_OUTPUTS)
+    crops = {n for n in tensors("face_cropper", "output") if n.startswith("crop_")}
+    assert crops == {f"crop_{size}" for size in CROP_SIZES}
+    for size in CROP_SIZES:
+        assert tensors("face_cropper", "output")[f"crop_{size}"][1] == (3, size, size)
+
+
+@pytest.mark.parametrize(
+    ("model", "side", "specs"),
+    [
+        ("verify_faces", "input", client_requests.VERIFY_INPUTS),
+        ("verify_faces", "output", client_requests.VERIFY_OUTPUTS),
+        ("embed_faces", "input", client_requests.EMBED_INPUTS),
+        ("embed_faces", "output", client_requests.EMBED_OUTPUTS),
+    ],
+)
+def test_what_the_client_sends_and_reads_is_what_the_contracts_offer(model, side, specs):
+    name_of = {"TYPE_STRING": "BYTES"}
+    offered = {}
+    for tensor, (dtype, dims) in tensors(model, side).items():
+        triton_name = model_config_pb2.DataType.Name(dtype)
+        offered[tensor] = (name_of.get(triton_name, triton_name.removeprefix("TYPE_")), dims)
+
+    assert {
+        s.name: (s.datatype, tuple(s.shape[-len(offered[s.name][1]) :])) for s in specs
+    }.items() <= (offered.items())
+
+
+def test_the_client_maps_every_error_code_to_the_exception_in_the_document():
+    document = (ROOT / "docs" / "errors.md").read_text()
+    rows = re.findall(r"^\| `([A-Z_]+)` \|.*\| `(\w+)` \|$", document, re.MULTILINE)
+
+    assert dict(rows) == {code: kind.__name__ for code, kind in client_errors.CODE_ERRORS.items()}
+
+
+@pytest.mark.parametrize("path", sorted(REPOSITORY.glob("*/1/model.py")), ids=str)
+def test_adapters_are_thin_and_import_only_the_server(path):
+    source = path.read_text()
+    modules = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            modules.add(node.module.split(".")[0])
+
+    assert len(source.splitlines()) <= MAX_ADAPTER_LINES
+    assert modules <= {"mien_server", "numpy"} | sys.stdlib_module_names
+
+
+def test_the_table_of_models_is_complete():
+    table = (REPOSITORY / "README.md").read_text()
+
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(MODELS)

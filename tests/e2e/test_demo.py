@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make demo`, told from a clone that has its environment already."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from mien_server.serve.repository import read_repository
+
+pytestmark = [pytest.mark.triton, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[2]
+BUILD = ROOT / "build" / "demo"
+COMMAND = [sys.executable, "-m", "demo"]
+
+
+def ours() -> list[psutil.Process]:
+    """Every process that works on the demo's repository."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "name"]):
+        words = " ".join(process.info["cmdline"] or ())
+        if "build/demo" in words or process.info["name"] == "tritonserver":
+            found.append(process)
+    return found
+
+
+def test_it_verifies_real_photographs_and_leaves_nothing_running():
+    before = {process.pid for process in ours()}
+
+    done = subprocess.run(COMMAND, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "similarity  0." in done.stdout
+    assert done.stdout.count("(exit code 2)") == 2
+    assert done.stderr.count("NoFaceError: reference_image") == 2
+    assert "UNTRAINED" in done.stdout
+    with Image.open(BUILD / "verification.png") as picture:
+        assert min(picture.size) > 400
+    assert {process.pid for process in ours()} <= before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("moment", ["building", "serving"])
+def test_stopped_half_way_it_leaves_no_process_and_no_half_written_repository(number, moment):
+    before = {process.pid for process in ours()}
+    arguments = {"building": ["--force-build"], "serving": []}[moment]
+    demo = subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    word = {"building": "mien-export", "serving": "tritonserver"}[moment]
+    deadline = time.monotonic() + 120
+    children: list[psutil.Process] = []
+    while not any(word in " ".join(p.cmdline()) for p in children):
+        assert demo.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+        children = psutil.Process(demo.pid).children(recursive=True)
+    time.sleep(2 if moment == "building" else 0.2)
+
+    os.kill(demo.pid, number)
+    demo.communicate(timeout=120)
+
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert alive == []
+    assert {process.pid for process in ours()} <= before
+    # Either there is a whole repository, or none.
+    assert len(read_repository(BUILD / "repository")) == 4
+    manifest = json.loads((BUILD / "repository/face_recognizer/manifest.json").read_text())
+    assert manifest["untrained"] is True
