@@ -131,3 +131,16 @@ def test_the_table_of_models_is_complete():
     table = (REPOSITORY / "README.md").read_text()
 
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(MODELS)
+
+
+def test_the_exporter_borrows_only_the_config_schema_from_tritonclient():
+    borrowed = set()
+    for path in (ROOT / "export").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tritonclient"):
+                borrowed |= {f"{node.module}.{alias.name}" for alias in node.names}
+            elif isinstance(node, ast.Import):
+                names = {alias.name for alias in node.names}
+                borrowed |= {name for name in names if name.startswith("tritonclient")}
+
+    assert borrowed == {"tritonclient.grpc.model_config_pb2"}

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every graph that can be built, and the calls between models that no config states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mien_export.spec import Dependency, ExportSpec
+from mien_export.specs import face_detector, face_recognizer
+
+SPECS: Mapping[str, ExportSpec] = {
+    spec.model: spec for spec in (face_detector.SPEC, face_recognizer.SPEC)
+}
+
+# Ensembles name their steps in config.pbtxt; what a model.py calls stands here.
+PIPELINE_DEPENDENCIES: Mapping[str, tuple[Dependency, ...]] = {
+    "face_cropper": (
+        Dependency("face_detector", when_built=True, sets={"detector": "face_detector"}),
+    ),
+    "verify_faces": (Dependency("embed_faces"),),
+}
+
+__all__ = ["PIPELINE_DEPENDENCIES", "SPECS", "Dependency", "ExportSpec"]

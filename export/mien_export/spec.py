@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the build knows of a graph beyond its ``config.pbtxt``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from mien_export.contract import ModelContract
+from mien_export.parity import ParityReport, Tolerance, Tolerances
+
+PRECISIONS = ("fp32", "fp16", "int8", "tensorrt")
+
+
+@dataclass(frozen=True)
+class WeightsRequest:
+    """Where the weights come from: a file, or a seed; exactly one is set."""
+
+    checkpoint: Path | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class FirstGraph:
+    """The fp32 graph of a build, just written.
+
+    Attributes:
+        parameters: trainable values in the network.
+        parity: against the source of the graph.
+        checkpoint_sha256: digest of the weights file, where there was one.
+    """
+
+    parameters: int
+    parity: ParityReport
+    checkpoint_sha256: str | None = None
+
+
+class Network(Protocol):
+    """One choice of network for a graph."""
+
+    @property
+    def summary(self) -> str:
+        """One line for ``mien-export list``."""
+
+    @property
+    def licence_note(self) -> str:
+        """What is known of the licences of published weights."""
+
+    @property
+    def takes_random_weights(self) -> bool:
+        """False where only a weights file makes sense."""
+
+    def fingerprint(self) -> str:
+        """Everything about this choice that changes the graph, besides the exporter's code."""
+
+    def write_onnx(
+        self, contract: ModelContract, weights: WeightsRequest, tolerances: Tolerances, path: Path
+    ) -> FirstGraph:
+        """Write the fp32 graph and compare it with its source."""
+
+
+@dataclass(frozen=True)
+class ExportSpec:
+    """How one graph of the repository is built.
+
+    Attributes:
+        model: name in the repository.
+        networks: choices by name.
+        default_network: what is built unless the user chooses.
+        tolerances: per precision, per output.
+        fp32_op_types: operators that stay in fp32 in the fp16 graph.
+        fp32_node_prefix: nodes with such names stay in fp32 too; empty for none.
+        is_optional: built only where a checkpoint is given.
+    """
+
+    model: str
+    networks: Mapping[str, Network]
+    default_network: str
+    tolerances: Mapping[str, Mapping[str, Tolerance]]
+    fp32_op_types: tuple[str, ...] = ()
+    fp32_node_prefix: str = ""
+    is_optional: bool = False
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Precisions this graph can be built in: those with a tolerance, in fixed order."""
+        return tuple(name for name in PRECISIONS if name in self.tolerances)
+
+    def fingerprint(self, network: str) -> str:
+        """Everything of the spec that changes what is built with this network."""
+        chosen = self.networks[network].fingerprint()
+        rest = (self.tolerances, self.fp32_op_types, self.fp32_node_prefix)
+        return f"{self.model} {network} {chosen} {rest!r}"
+
+
+@dataclass(frozen=True)
+class Dependency:
+    """A call that a ``model.py`` makes; ensembles state theirs in ``config.pbtxt``.
+
+    Attributes:
+        model: the model called.
+        when_built: the call is made only where that optional model is in the repository.
+        sets: parameters of the caller that then get other values.
+    """
+
+    model: str
+    when_built: bool = False
+    sets: Mapping[str, str] = field(default_factory=dict)
