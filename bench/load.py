@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Load", "loop_load", "median_load", "served_load"]
+__all__ = ["Load", "loop_load", "median_load", "paired_loads", "served_load"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,22 @@ def loop_load(call: Callable[[], object], seconds: float) -> Load:
         latencies.append(time.perf_counter() - now)
         now = time.perf_counter()
     return _load(latencies, now - start)
+
+
+def paired_loads(
+    first: Callable[[], object], second: Callable[[], object], seconds: float
+) -> tuple[Load, Load]:
+    """Two calls in turns, so that whatever the machine does in the meantime hits both alike."""
+    latencies: tuple[list[float], list[float]] = ([], [])
+    first(), second()
+    start = time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        for call, list_ in zip((first, second), latencies, strict=True):
+            begun = time.perf_counter()
+            call()
+            list_.append(time.perf_counter() - begun)
+    one, other = (_load(list_, sum(list_)) for list_ in latencies)
+    return one, other
 
 
 async def served_load(

@@ -7,19 +7,21 @@ import asyncio
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tritonclient.grpc.aio as triton_aio
 from rich.console import Console
 
 from bench.in_process import bare_graph, embed_in_process
-from bench.load import Load, loop_load, median_load, served_load
+from bench.load import Load, loop_load, median_load, paired_loads, served_load
 from bench.photographs import portraits
 from bench.small_repository import build_small_repository
-from mien import AsyncClient
+from mien import AsyncClient, Client
 from mien_server.serve import Server, ServerOptions
 from mien_server.threads import available_cores
 
@@ -92,29 +94,39 @@ def _options(repository: Path) -> ServerOptions:
 
 def _round(
     server: Server, repository: Path, threads: int, seconds: float
-) -> list[tuple[tuple[str, object], Load]]:
+) -> Iterator[tuple[tuple[str, object], Load]]:
     probe, reference = portraits()
     embed = embed_in_process(repository, threads)
-    found: list[tuple[tuple[str, object], Load]] = [
-        (("bare", batch), loop_load(bare_graph(repository, threads, batch), seconds))
-        for batch in (1, 8)
-    ]
-    found.append((("loop", "embed"), loop_load(lambda: embed(probe), seconds)))
-    found += _served(server, "embed", lambda client: client.embed(probe), seconds)
-    pair = (probe, reference)
-    found.append((("loop", "verify"), loop_load(lambda: [embed(image) for image in pair], seconds)))
-    found += _served(server, "verify", lambda client: client.verify(*pair), seconds)
-    return found
+    for batch in (1, 8):
+        yield ("bare", batch), loop_load(bare_graph(repository, threads, batch), seconds)
+    works: dict[str, tuple[Callable[[], object], Callable[[Any], Any]]] = {
+        "embed": (lambda: embed(probe), lambda client: client.embed(probe)),
+        "verify": (
+            lambda: [embed(image) for image in (probe, reference)],
+            lambda client: client.verify(probe, reference),
+        ),
+    }
+    for kind, (loop, call) in works.items():
+        alone, served = _one_in_flight(server, loop, call, 2 * seconds)
+        yield ("loop", kind), alone
+        yield (kind, 1), served
+        for in_flight in IN_FLIGHT[1:]:
+            yield (kind, in_flight), asyncio.run(_many(server, call, in_flight, seconds))
 
 
-def _served(
-    server: Server, kind: str, call: Callable[[AsyncClient], Awaitable[object]], seconds: float
-) -> list[tuple[tuple[str, object], Load]]:
-    async def measure(in_flight: int) -> Load:
-        async with AsyncClient(server.grpc_address) as client:
-            return await served_load(lambda: call(client), in_flight, seconds)
+def _one_in_flight(
+    server: Server, loop: Callable[[], object], call: Callable[[Client], object], seconds: float
+) -> tuple[Load, Load]:
+    """The loop and a caller in turns, in a thread such as an application server's."""
+    with Client(server.grpc_address) as client, ThreadPoolExecutor(1) as thread:
+        return thread.submit(paired_loads, loop, lambda: call(client), seconds).result()
 
-    return [((kind, n), asyncio.run(measure(n))) for n in IN_FLIGHT]
+
+async def _many(
+    server: Server, call: Callable[[AsyncClient], Awaitable[object]], in_flight: int, seconds: float
+) -> Load:
+    async with AsyncClient(server.grpc_address) as client:
+        return await served_load(lambda: call(client), in_flight, seconds)
 
 
 def _small_graph(rounds: int, seconds: float, console: Console) -> dict[str, Load]:
