@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ __all__ = ["build_small_repository"]
 
 BENCH = Path(__file__).parent
 CONTRACTS = BENCH.parent / "model_repository"
+SIDE = 16  # of the crops, instead of 112: moving pixels is not what is measured here
 
 
 def build_small_repository(target: Path) -> Path:
@@ -28,23 +30,27 @@ def build_small_repository(target: Path) -> Path:
     shutil.copy(BENCH / "models" / "face_cropper" / "1" / "model.py", target / "face_cropper" / "1")
     onnx.save(_tiny_recognizer(), target / "face_recognizer" / "1" / "model.onnx")
     for folder in target.iterdir():
+        config = folder / "config.pbtxt"
+        config.write_text(re.sub(r"\b3, 112, 112\b", f"3, {SIDE}, {SIDE}", config.read_text()))
         _write_manifest(folder)
     return target
 
 
 def _tiny_recognizer() -> onnx.ModelProto:
-    weights = np.random.default_rng(0).standard_normal((147, 512)).astype(np.float32)
+    weights = (
+        np.random.default_rng(0).standard_normal((3 * (SIDE // 2) ** 2, 512)).astype(np.float32)
+    )
     graph = helper.make_graph(
         [
             helper.make_node(
-                "AveragePool", ["crop_112"], ["pooled"], kernel_shape=[16, 16], strides=[16, 16]
+                "AveragePool", ["crop_112"], ["pooled"], kernel_shape=[2, 2], strides=[2, 2]
             ),
             helper.make_node("Flatten", ["pooled"], ["flat"]),
             helper.make_node("MatMul", ["flat", "weights"], ["raw"]),
             helper.make_node("LpNormalization", ["raw"], ["embedding"], axis=1),
         ],
         "tiny_recognizer",
-        [helper.make_tensor_value_info("crop_112", TensorProto.FLOAT, ["batch", 3, 112, 112])],
+        [helper.make_tensor_value_info("crop_112", TensorProto.FLOAT, ["batch", 3, SIDE, SIDE])],
         [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", 512])],
         [numpy_helper.from_array(weights, "weights")],
     )

@@ -103,7 +103,7 @@ def config_rpc(model_name: str) -> Rpc:
 
 
 def stamp_timeout(rpc: Rpc, remaining_s: float) -> None:
-    """Tell Triton how long the answer is wanted, so that its queues drop expired work."""
+    """Tell Triton how long the answer is wanted, for queues whose policy honours it."""
     if rpc.method == "ModelInfer":
         microseconds = max(1, int(remaining_s * _MICROSECONDS_PER_S))
         rpc.request.parameters["timeout"].int64_param = microseconds

@@ -65,6 +65,14 @@ def test_ensemble_steps_connect_with_equal_types(name):
     assert tensors(name, "output").items() <= known.items()
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_no_queue_has_a_timeout(name):
+    """Triton 8870: with one, the batcher stalls for 500 ms at a time and slows down for good."""
+    policy = config(name).dynamic_batching.default_queue_policy
+
+    assert policy.default_timeout_microseconds == 0
+
+
 def test_a_full_batch_of_pairs_fits_one_embedding_call():
     assert 2 * config("verify_faces").max_batch_size <= config("embed_faces").max_batch_size
 

@@ -22,7 +22,7 @@ class TritonPythonModel:
         )
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        return triton.answer_each(
+        return triton.answer_wanted(
             requests, lambda wanted: crop_requests(self.cropper, [*map(crop_request, wanted)])
         )
 
