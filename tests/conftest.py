@@ -18,6 +18,7 @@ def repository() -> Path:
     command = [
         *(sys.executable, "-m", "mien_export", "build", "--to", str(path)),
         *("--weights", "random", "--seed", "0", "--network", "face_recognizer=iresnet18"),
+        *("--precision", "fp32,fp16"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

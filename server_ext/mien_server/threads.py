@@ -7,17 +7,29 @@ the same cores, so each gets the whole budget, and none may spin while it waits.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 __all__ = ["THREADS_VARIABLE", "available_cores", "thread_budget"]
 
 THREADS_VARIABLE = "MIEN_THREADS"
 
 
-def available_cores() -> int:
-    """Cores this process may run on; a container's CPU set counts, the machine's size does not."""
-    return len(os.sched_getaffinity(0))
+def available_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Cores this process may use: its CPU set, and the quota of its container if there is one.
+
+    Args:
+        cgroup: where the kernel shows the container's limits (version 2).
+    """
+    cores = len(os.sched_getaffinity(0))
+    limit = cgroup / "cpu.max"
+    if limit.is_file():
+        quota, period = limit.read_text().split()
+        if quota != "max":
+            cores = min(cores, math.ceil(int(quota) / int(period)))
+    return max(1, cores)
 
 
 def thread_budget(environment: Mapping[str, str] = os.environ) -> int:

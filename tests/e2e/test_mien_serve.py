@@ -188,6 +188,20 @@ def test_a_busy_port_is_told_at_once(serving):
     assert "Traceback" not in err
 
 
+def test_another_precision_is_served_on_demand(serving, client):
+    server = serving("--variant", "fp16")
+    address = server.wait_ready()["grpc"]
+
+    with Client(address) as half:
+        vector = half.embed(PHOTO).vector
+
+    exact = client.embed(PHOTO).vector
+    assert exact @ vector > 0.999
+    assert (exact != vector).any()
+    server.process.terminate()
+    assert "fp16" in server.finish()[1]
+
+
 def test_a_tampered_repository_is_not_served(serving, repository, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(repository, copy)

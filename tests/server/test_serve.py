@@ -15,7 +15,7 @@ from mien_server.serve.installation import embedded_installation, find_installat
 from mien_server.serve.logs import error_lines
 from mien_server.serve.preflight import check_installation, check_numpy, check_platform, check_port
 from mien_server.serve.repository import read_repository
-from mien_server.threads import thread_budget
+from mien_server.threads import available_cores, thread_budget
 from tests.repositories import seal, write_model
 
 CONFIG = 'name: "toy" backend: "onnxruntime"'
@@ -194,8 +194,22 @@ def test_a_bad_thread_budget_is_refused(value):
 
 
 def test_the_thread_budget_is_the_cores_we_may_use_unless_told():
-    assert thread_budget({}) == len(os.sched_getaffinity(0))
+    assert thread_budget({}) == available_cores()
     assert thread_budget({"MIEN_THREADS": "3"}) == 3
+
+
+@pytest.mark.parametrize(("limit", "cores"), [("100000 100000", 1), ("10000 100000", 1)])
+def test_a_container_quota_bounds_the_cores(tmp_path, limit, cores):
+    (tmp_path / "cpu.max").write_text(f"{limit}\n")
+
+    assert available_cores(tmp_path) == cores
+
+
+@pytest.mark.parametrize("limit", ["max 100000", "99900000 100000"])
+def test_a_generous_quota_leaves_the_cores_we_have(tmp_path, limit):
+    (tmp_path / "cpu.max").write_text(limit)
+
+    assert available_cores(tmp_path) == len(os.sched_getaffinity(0))
 
 
 def test_manifests_are_json_a_person_can_read(toy_repository):
