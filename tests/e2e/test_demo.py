@@ -22,6 +22,20 @@ BUILD = ROOT / "build" / "demo"
 COMMAND = [sys.executable, "-m", "demo"]
 
 
+def command_line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # it ended between two looks
+        return ""
+
+
+def children_of(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
 def ours() -> list[psutil.Process]:
     """Every process that works on the demo's repository."""
     found = []
@@ -63,11 +77,11 @@ def test_stopped_half_way_it_leaves_no_process_and_no_half_written_repository(nu
     word = {"building": "mien-export", "serving": "tritonserver"}[moment]
     deadline = time.monotonic() + 120
     children: list[psutil.Process] = []
-    while not any(word in " ".join(p.cmdline()) for p in children):
-        assert demo.poll() is None
+    while not any(word in command_line(process) for process in children):
+        assert demo.poll() is None, demo.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
-        children = psutil.Process(demo.pid).children(recursive=True)
+        children = children_of(demo.pid)
     time.sleep(2 if moment == "building" else 0.2)
 
     os.kill(demo.pid, number)

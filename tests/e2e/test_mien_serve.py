@@ -50,7 +50,10 @@ class Serving:
         return json.loads(self.ready_file.read_text())
 
     def family(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
+        try:
+            return psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
 
     def finish(self, timeout_s: float = 60) -> tuple[int, str, str]:
         out, err = self.process.communicate(timeout=timeout_s)
@@ -70,6 +73,13 @@ def serving(repository, tmp_path):
         if one.process.poll() is None:
             one.process.terminate()
         one.process.communicate(timeout=60)
+
+
+def is_triton(process: psutil.Process) -> bool:
+    try:
+        return process.name() == "tritonserver"
+    except psutil.NoSuchProcess:  # it ended between two looks
+        return False
 
 
 def assert_gone(processes: list[psutil.Process]) -> None:
@@ -154,7 +164,7 @@ def test_what_a_killed_one_left_is_removed_by_the_next(serving):
 
 def test_a_signal_while_it_starts_leaves_nothing(serving):
     server = serving()
-    while not any("tritonserver" in process.name() for process in server.family()):
+    while not any(is_triton(process) for process in server.family()):
         time.sleep(0.02)
         assert server.process.poll() is None
     family = server.family()
@@ -168,7 +178,7 @@ def test_a_signal_while_it_starts_leaves_nothing(serving):
 def test_it_says_so_when_triton_dies(serving):
     server = serving()
     server.wait_ready()
-    (triton,) = [p for p in server.family() if p.name() == "tritonserver"]
+    (triton,) = [process for process in server.family() if is_triton(process)]
 
     triton.kill()
     code, _, err = server.finish()
