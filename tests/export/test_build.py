@@ -65,6 +65,7 @@ def test_a_built_repository_is_the_documented_one(target):
     build(target, precisions=("fp32", "fp16"))
 
     assert sorted(read_tree(target)) == [
+        "embed_faces/1/.gitkeep",
         "embed_faces/config.pbtxt",
         "embed_faces/manifest.json",
         "face_cropper/1/model.py",
