@@ -31,7 +31,8 @@ $(INSTALLED): pyproject.toml
 	  "environments. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
 	@echo "Installing mien into $(VENV): about 1 GB, two minutes with a good connection"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[dev]'
+	@if [ -t 1 ]; then quiet=; else quiet=--quiet; fi; \
+	  $(BIN)/python -m pip install --disable-pip-version-check $$quiet --editable '.[dev]'
 	@touch $@
 
 check: $(INSTALLED)

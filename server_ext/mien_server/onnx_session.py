@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mien_server.contract import ModelContract, TensorSpec
 
-__all__ = ["OnnxGraph", "session_options"]
+__all__ = ["OnnxGraph", "cuda_is_usable", "session_options"]
 
 NUMPY_FROM_TRITON: dict[str, str] = {
     "TYPE_BOOL": "bool",
@@ -98,7 +98,7 @@ class OnnxGraph:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the graph differs from the config, or the GPU cannot be used.
+        ValueError: the graph differs from the config.
     """
 
     def __init__(
@@ -129,14 +129,14 @@ class OnnxGraph:
         return dict(zip(self._outputs, map(np.asarray, outputs), strict=True))
 
 
+def cuda_is_usable() -> bool:
+    """Whether the installed onnxruntime can run on a CUDA device."""
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+
+
 def _providers(gpu: int | None) -> list[Any]:
     if gpu is None:
         return ["CPUExecutionProvider"]
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        raise ValueError(
-            "the config asks for a GPU and onnxruntime was installed without CUDA; "
-            "pip install 'mien[gpu]', or set instance_group kind to KIND_CPU"
-        )
     return [("CUDAExecutionProvider", {"device_id": gpu}), "CPUExecutionProvider"]
 
 

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 
 from mien_server.errors import ServingError, serving_error_from_message
 
-__all__ = ["answer_each", "answer_wanted", "call_model", "input_array", "input_texts"]
+__all__ = [
+    "answer_each",
+    "answer_wanted",
+    "call_model",
+    "input_array",
+    "input_texts",
+    "log_warning",
+]
 
 Array = NDArray[Any]
 Outcome = Mapping[str, Array] | ServingError  # of one request: its output tensors, or its refusal
@@ -111,3 +118,8 @@ def call_model(
     if result.has_error():
         raise serving_error_from_message(result.error().message(), callee=model_name)
     return {name: pb_utils.get_output_tensor_by_name(result, name).as_numpy() for name in outputs}
+
+
+def log_warning(message: str) -> None:
+    """Write to Triton's log."""
+    pb_utils.Logger.log_warn(message)

@@ -3,6 +3,9 @@
 
 import json
 import queue
+import runpy
+import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,14 +14,16 @@ import pytest
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
+import mien_server
 from mien_server.contract import ModelContract
 from mien_server.onnx_backend import run_batch
-from mien_server.onnx_session import OnnxGraph, session_options
+from mien_server.onnx_session import OnnxGraph, cuda_is_usable, session_options
 from mien_server.serve import ServeError, Server, ServerOptions
 from tests.repositories import graph_bytes, seal, write_model
 
 FLOAT, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
 make_node = onnx.helper.make_node
+BACKEND = Path(mien_server.__file__).parent / "backends" / "onnxruntime" / "model.py"
 TABLE = np.arange(20, dtype=np.float32).reshape(10, 2)
 
 
@@ -128,6 +133,43 @@ def lookup_graph() -> bytes:
         [("row", FLOAT, ["batch", 1, 2])],
         [("table", TABLE)],
     )
+
+
+class LoggingTriton:
+    """Stands for the adapter, which exists only inside Triton."""
+
+    def __init__(self):
+        self.warnings = []
+
+    def log_warning(self, message):
+        self.warnings.append(message)
+
+
+@pytest.mark.skipif(cuda_is_usable(), reason="onnxruntime-gpu is installed")
+def test_a_gpu_without_an_onnxruntime_for_it_is_warned_about_and_not_fatal(tmp_path, monkeypatch):
+    """KIND_AUTO on a developer's machine: a GPU is there, `mien[server]` brought the CPU build."""
+    triton_log = LoggingTriton()
+    monkeypatch.setitem(sys.modules, "mien_server.triton_adapter", triton_log)
+    monkeypatch.setattr(mien_server, "triton_adapter", triton_log, raising=False)
+    backend = runpy.run_path(str(BACKEND))["TritonPythonModel"]()
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "model.onnx").write_bytes(lookup_graph())
+    config = {
+        "name": "lookup", "max_batch_size": 8, "parameters": {},
+        "input": [{"name": "index", "data_type": "TYPE_INT64", "dims": [1]}],
+        "output": [{"name": "row", "data_type": "TYPE_FP32", "dims": [1, 2]}],
+    }  # fmt: skip
+
+    backend.initialize(
+        {
+            "model_config": json.dumps(config), "model_repository": str(tmp_path),
+            "model_version": "1", "model_instance_kind": "GPU", "model_instance_device_id": "0",
+        }
+    )  # fmt: skip
+
+    (warning,) = triton_log.warnings
+    assert "pip install 'mien[gpu]'" in warning
+    np.testing.assert_array_equal(backend.graph({"index": np.array([[3]])})["row"][0, 0], TABLE[3])
 
 
 LOOKUP_CONFIG = """

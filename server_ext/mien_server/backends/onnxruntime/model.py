@@ -12,7 +12,7 @@ from typing import Any
 from mien_server import triton_adapter as triton
 from mien_server.contract import ModelContract
 from mien_server.onnx_backend import run_batch
-from mien_server.onnx_session import OnnxGraph
+from mien_server.onnx_session import OnnxGraph, cuda_is_usable
 from mien_server.threads import thread_budget
 
 
@@ -23,7 +23,13 @@ class TritonPythonModel:
         """Load the graph the config names and hold it to the config."""
         self.contract = ModelContract.from_json(args["model_config"])
         folder = Path(args["model_repository"]) / args["model_version"]
-        on_gpu = args["model_instance_kind"] == "GPU"
+        # KIND_AUTO becomes GPU wherever the machine has one, whatever onnxruntime was installed.
+        on_gpu = args["model_instance_kind"] == "GPU" and cuda_is_usable()
+        if args["model_instance_kind"] == "GPU" and not on_gpu:
+            triton.log_warning(
+                f"{self.contract.name} runs on the CPU: there is a GPU, but onnxruntime was "
+                "installed without CUDA; pip install 'mien[gpu]' to use it"
+            )
         self.graph = OnnxGraph(
             folder / (self.contract.graph_file or "model.onnx"),
             self.contract,
