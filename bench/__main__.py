@@ -1,39 +1,71 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m bench verify`: argument parsing."""
+"""`python -m bench verify | soak`: argument parsing."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 from rich.markdown import Markdown
 
-from bench.report import verify_section
+from bench.report import soak_section, verify_section
+from bench.soak import run_soak
 from bench.verify import run_verify_bench
+
+Suite = Callable[[argparse.Namespace, str, Console], str]
 
 
 def main() -> int:
     """Measure, print, and add to a file if asked."""
-    parser = argparse.ArgumentParser(prog="python -m bench")
-    parser.add_argument("suite", choices=["verify"])
-    parser.add_argument("--network", default="iresnet50", help="(default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=6, help="per figure and round")
-    parser.add_argument("--append", type=Path, metavar="FILE", help="add the section to this file")
-    arguments = parser.parse_args()
+    arguments = _parser().parse_args()
     console = Console(highlight=False)
-    bench = run_verify_bench(
-        arguments.network, rounds=arguments.rounds, seconds=arguments.seconds, console=console
-    )
-    command = f"python -m bench verify --network {arguments.network} --rounds {arguments.rounds}"
-    section = verify_section(bench, f"{command} --seconds {arguments.seconds:g}")
+    command = shlex.join(["python", "-m", "bench", *_without_append(sys.argv[1:])])
+    section = arguments.run(arguments, command, console)
     console.print(Markdown(section))
     if arguments.append:
         with arguments.append.open("a") as file:
             file.write(f"\n{section}")
     return 0
+
+
+def _verify(arguments: argparse.Namespace, command: str, console: Console) -> str:
+    bench = run_verify_bench(
+        arguments.network, rounds=arguments.rounds, seconds=arguments.seconds, console=console
+    )
+    return verify_section(bench, command)
+
+
+def _soak(arguments: argparse.Namespace, command: str, console: Console) -> str:
+    soak = run_soak(arguments.network, requests=arguments.requests, console=console)
+    return soak_section(soak, arguments.network, command)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--append", type=Path, metavar="FILE", help="add the section to this file")
+    parser = argparse.ArgumentParser(prog="python -m bench")
+    suites = parser.add_subparsers(required=True, metavar="SUITE")
+    verify = suites.add_parser("verify", parents=[common], help="speed against loops")
+    verify.add_argument("--network", default="iresnet50", help="(default: %(default)s)")
+    verify.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
+    verify.add_argument("--seconds", type=float, default=6, help="per figure and round")
+    verify.set_defaults(run=_verify)
+    soak = suites.add_parser("soak", parents=[common], help="memory under mixed traffic")
+    soak.add_argument("--network", default="iresnet18", help="(default: %(default)s)")
+    soak.add_argument("--requests", type=int, default=5000, help="(default: %(default)s)")
+    soak.set_defaults(run=_soak)
+    return parser
+
+
+def _without_append(words: list[str]) -> list[str]:
+    if "--append" not in words:
+        return words
+    at = words.index("--append")
+    return words[:at] + words[at + 2 :]
 
 
 if __name__ == "__main__":

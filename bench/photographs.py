@@ -8,7 +8,7 @@ import io
 import skimage.data
 from PIL import Image
 
-__all__ = ["portraits"]
+__all__ = ["portraits", "portraits_of_many_sizes"]
 
 
 def portraits() -> tuple[bytes, bytes]:
@@ -16,6 +16,12 @@ def portraits() -> tuple[bytes, bytes]:
     portrait = Image.fromarray(skimage.data.astronaut())
     turned = portrait.rotate(8, Image.Resampling.BICUBIC)
     return _jpeg(portrait, 92), _jpeg(turned, 70)
+
+
+def portraits_of_many_sizes() -> list[bytes]:
+    """The astronaut from 300 to 4000 pixels."""
+    portrait = Image.fromarray(skimage.data.astronaut())
+    return [_jpeg(portrait.resize((side, side)), 85) for side in (300, 512, 777, 1600, 2500, 4000)]
 
 
 def _jpeg(image: Image.Image, quality: int) -> bytes:

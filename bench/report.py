@@ -7,9 +7,38 @@ import datetime
 
 from bench.load import Load
 from bench.machine import machine, versions
+from bench.soak import Soak
 from bench.verify import IN_FLIGHT, VerifyBench
 
-__all__ = ["verify_section"]
+__all__ = ["soak_section", "verify_section"]
+
+
+def soak_section(soak: Soak, network: str, command: str) -> str:
+    """The section of RESULTS.md that `python -m bench soak` writes."""
+    lines = [
+        f"## soak: {network}",
+        "",
+        *_provenance(command),
+        "",
+        f"{soak.requests} embeddings, verifications and refusals ({soak.refused} of them), of",
+        "JPEGs of 300 to 4000 pixels, 8 in flight. Resident memory in MiB after each tenth; growth",
+        "is that of the second half.",
+        "",
+        "| process | after each tenth of the requests | growth per 1000 requests |",
+        "|---|---|---|",
+    ]
+    for name, samples in soak.rss_mib.items():
+        shown = " ".join(f"{mib:.0f}" for mib in samples)
+        lines.append(f"| {name} | {shown} | {soak.growth_mib_per_1000(name):+.1f} MiB |")
+    return "\n".join([*lines, ""])
+
+
+def _provenance(command: str) -> list[str]:
+    return [
+        f"{datetime.date.today().isoformat()}, `{command}`.",
+        f"Machine: {machine()}.",
+        f"Versions: {versions()}.",
+    ]
 
 
 def verify_section(bench: VerifyBench, command: str) -> str:
@@ -17,9 +46,7 @@ def verify_section(bench: VerifyBench, command: str) -> str:
     lines = [
         f"## verify: {bench.network}, {bench.threads} threads",
         "",
-        f"{datetime.date.today().isoformat()}, `{command}`.",
-        f"Machine: {machine()}.",
-        f"Versions: {versions()}.",
+        *_provenance(command),
         "",
         "Every stage and every loop has the same thread budget; figures are medians over the",
         "rounds. A verification is two embeddings. One in flight takes turns with the loop, call",

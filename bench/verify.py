@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,15 +18,15 @@ from rich.console import Console
 from bench.in_process import bare_graph, embed_in_process
 from bench.load import Load, loop_load, median_load, paired_loads, served_load
 from bench.photographs import portraits
+from bench.serving import BUILD, build_repository, server_options
 from bench.small_repository import build_small_repository
 from mien import AsyncClient, Client
-from mien_server.serve import Server, ServerOptions
+from mien_server.serve import Server
 from mien_server.threads import available_cores
 
 __all__ = ["IN_FLIGHT", "VerifyBench", "run_verify_bench"]
 
 IN_FLIGHT = (1, 4, 16)
-BUILD = Path("build") / "bench"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +56,13 @@ def run_verify_bench(network: str, *, rounds: int, seconds: float, console: Cons
     """Measure; loops and server take turns, so that a change of the machine's mood hits both."""
     threads = available_cores()
     console.print(f"building {network} with random weights")
-    repository = _build(network)
+    repository = build_repository(network)
     runs: dict[object, list[Load]] = defaultdict(list)
-    with Server(_options(repository)) as server:
+    with Server(server_options(repository)) as server:
         for number in range(1, rounds + 1):
             for key, load in _round(server, repository, threads, seconds):
                 runs[key].append(load)
-                console.print(
-                    f"round {number}  {key!s:24} {load.per_s:8.1f}/s  p50 {load.p50_ms:.1f} ms"
-                )
+                _show(console, number, str(key), load)
     medians = {key: median_load(loads) for key, loads in runs.items()}
     small = _small_graph(rounds, seconds, console)
     return VerifyBench(
@@ -78,18 +74,6 @@ def run_verify_bench(network: str, *, rounds: int, seconds: float, console: Cons
         merged=small["verify_faces"],
         naive=small["verify_faces_naive"],
     )
-
-
-def _build(network: str) -> Path:
-    path = BUILD / network
-    command = [sys.executable, "-m", "mien_export", "build", "--to", str(path)]
-    command += ["--weights", "random", "--seed", "0", "--network", f"face_recognizer={network}"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return path
-
-
-def _options(repository: Path) -> ServerOptions:
-    return ServerOptions(repository, grpc_port=0, metrics_port=0, tritonserver="embedded")
 
 
 def _round(
@@ -133,7 +117,7 @@ def _small_graph(rounds: int, seconds: float, console: Console) -> dict[str, Loa
     """Both forms of the pipeline, called alike: tritonclient, 16 in flight, short byte strings."""
     runs: dict[str, list[Load]] = defaultdict(list)
     repository = build_small_repository(BUILD / "small")
-    with Server(_options(repository)) as server:
+    with Server(server_options(repository)) as server:
         for number in range(1, rounds + 1):
             for model in ("verify_faces", "verify_faces_naive"):
                 load = asyncio.run(_pairs(server.grpc_address, model, seconds))

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The repository and the server that a bench measures."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from mien_server.serve import ServerOptions
+
+__all__ = ["BUILD", "build_repository", "server_options"]
+
+BUILD = Path("build") / "bench"
+
+
+def build_repository(network: str) -> Path:
+    """All pipelines, with random weights in the recogniser."""
+    path = BUILD / network
+    command = [sys.executable, "-m", "mien_export", "build", "--to", str(path)]
+    command += ["--weights", "random", "--seed", "0", "--network", f"face_recognizer={network}"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return path
+
+
+def server_options(repository: Path) -> ServerOptions:
+    """The embedded server on free ports."""
+    return ServerOptions(repository, grpc_port=0, metrics_port=0, tritonserver="embedded")
