@@ -57,12 +57,19 @@ class Control:
         return secrets.token_hex(16)
 
     @staticmethod
-    def arguments(key: str) -> list[str]:
-        """Arguments of tritonserver that allow control to who has the key, and to nobody else."""
+    def arguments(key: str, *, http: bool) -> list[str]:
+        """Arguments of tritonserver that allow control to who has the key, and to nobody else.
+
+        Args:
+            key: Triton takes it in no other way, so users of this machine can read it.
+            http: the HTTP endpoint is on and needs the same.
+        """
+        restriction = f"{PROTOCOLS}:{KEY_NAME}={key}"
         return [
             "--model-control-mode=explicit",
             "--load-model=*",
-            f"--grpc-restricted-protocol={PROTOCOLS}:{KEY_NAME}={key}",
+            f"--grpc-restricted-protocol={restriction}",
+            *([f"--http-restricted-api={restriction}"] if http else []),
         ]
 
     def triton_version(self) -> str | None:

@@ -211,7 +211,7 @@ class Server:
     def _arguments(self) -> list[str]:
         options, host = self.options, self.options.host
         arguments = [
-            *Control.arguments(self._control_key),
+            *Control.arguments(self._control_key, http=self.http_port is not None),
             f"--model-repository={self._linked}",
             f"--backend-directory={self.installation.backend_directory}",
             "--disable-auto-complete-config",
