@@ -177,7 +177,7 @@ def test_a_signal_while_it_starts_leaves_nothing(serving):
 
 def test_it_says_so_when_triton_dies(serving):
     server = serving()
-    server.wait_ready()
+    pid = server.wait_ready()["pid"]
     (triton,) = [process for process in server.family() if is_triton(process)]
 
     triton.kill()
@@ -185,6 +185,7 @@ def test_it_says_so_when_triton_dies(serving):
 
     assert code == 1
     assert "Triton died with exit code -9" in err
+    assert not regions(pid)
 
 
 def test_a_busy_port_is_told_at_once(serving):

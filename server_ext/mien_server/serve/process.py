@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import secrets
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -13,7 +14,13 @@ from pathlib import Path
 
 from mien_server.serve.logs import LogReader
 
-__all__ = ["TritonProcess", "is_alive", "remove_stale_shared_memory", "shared_memory_prefix"]
+__all__ = [
+    "TritonProcess",
+    "is_alive",
+    "new_shared_memory_prefix",
+    "remove_shared_memory",
+    "remove_stale_shared_memory",
+]
 
 _PR_SET_PDEATHSIG = 1
 _SHARED_MEMORY = Path("/dev/shm")
@@ -101,18 +108,25 @@ class TritonProcess:
         self.log.join(timeout_s=2.0)
 
 
-def shared_memory_prefix(pid: int) -> str:
-    """Prefix of the shared-memory regions of a server started by the process `pid`."""
-    return f"mien_{pid}_"
+def new_shared_memory_prefix() -> str:
+    """Prefix of the shared-memory regions of one server started by this process."""
+    return f"mien_{os.getpid()}_{secrets.token_hex(4)}_"
+
+
+def remove_shared_memory(prefix: str) -> None:
+    """Remove what a server that is gone has left; one that was killed cannot do it itself."""
+    for region in _SHARED_MEMORY.glob(f"{prefix}*"):
+        with contextlib.suppress(OSError):  # somebody else's, or just removed
+            region.unlink()
 
 
 def remove_stale_shared_memory() -> None:
-    """Remove regions whose starter is gone; a killed server cannot remove its own."""
-    for region in _SHARED_MEMORY.glob("mien_*"):
-        _, pid, *_ = region.name.split("_")
-        if pid.isdecimal() and int(pid) != os.getpid() and not is_alive(int(pid)):
-            with contextlib.suppress(OSError):  # somebody else's, or just removed
-                region.unlink()
+    """Remove regions of servers whose starter is gone, too."""
+    prefixes = {"_".join(region.name.split("_")[:2]) for region in _SHARED_MEMORY.glob("mien_*")}
+    for prefix in prefixes:
+        pid = prefix.partition("_")[2]
+        if pid.isdecimal() and not is_alive(int(pid)):
+            remove_shared_memory(f"{prefix}_")
 
 
 def is_alive(pid: int) -> bool:

@@ -20,8 +20,9 @@ from mien_server.serve.preflight import check_installation, check_platform, chec
 from mien_server.serve.process import (
     TritonProcess,
     is_alive,
+    new_shared_memory_prefix,
+    remove_shared_memory,
     remove_stale_shared_memory,
-    shared_memory_prefix,
 )
 from mien_server.serve.repository import ServedModel, link_repository, read_repository
 from mien_server.threads import THREADS_VARIABLE, available_cores
@@ -97,6 +98,7 @@ class Server:
         self._cleanup = contextlib.ExitStack()
         self._process: TritonProcess | None = None
         self._control_key = Control.new_key()
+        self._shared_memory = new_shared_memory_prefix()
 
     @property
     def grpc_address(self) -> str:
@@ -206,7 +208,8 @@ class Server:
             working_directory=runtime,
             verbose=self.options.verbose,
         )
-        self._cleanup.callback(self._process.kill)
+        self._cleanup.callback(remove_shared_memory, self._shared_memory)
+        self._cleanup.callback(self._process.kill)  # first: callbacks run in reverse
 
     def _arguments(self) -> list[str]:
         options, host = self.options, self.options.host
@@ -220,7 +223,7 @@ class Server:
             f"--metrics-address={host}",
             f"--metrics-port={self.metrics_port}",
             f"--exit-timeout-secs={_EXIT_S}",
-            f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix(os.getpid())}",
+            f"--backend-config=python,shm-region-prefix-name={self._shared_memory}",
         ]
         if self.http_port is None:
             arguments.append("--allow-http=false")
