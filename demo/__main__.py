@@ -118,9 +118,13 @@ def _verify(photographs: dict[str, Path], address: str) -> None:
 
 def _run(command: list[str], *, allowed: tuple[int, ...] = (0,)) -> None:
     console.print(f"[bold]$ {' '.join(command)}[/bold]")
-    code = subprocess.run(
-        _located(command), cwd=ROOT, check=False, preexec_fn=_die_with_me
-    ).returncode
+    process = subprocess.Popen(_located(command), cwd=ROOT, preexec_fn=_die_with_me)
+    try:
+        code = process.wait()
+    except BaseException:
+        process.terminate()  # subprocess.run would kill it, and a builder must clean up
+        process.wait()
+        raise
     if code not in allowed:
         raise subprocess.CalledProcessError(code, command)
     if code:
