@@ -4,13 +4,11 @@ import hashlib
 import json
 import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from mien_export.build import build_repository
 from mien_export.check import check_repository
 from mien_export.contract import read_config
 from mien_export.errors import (
@@ -21,44 +19,15 @@ from mien_export.errors import (
     UsageError,
 )
 from mien_export.manifest import read_manifest
-from mien_export.networks.iresnet import IResNet
 from mien_export.parity import example_images
-from mien_export.registry import PIPELINE_DEPENDENCIES
 
 from .tiny import (
     CONTRACTS,
-    TINY_IRESNET,
-    RecordingReporter,
-    make_request,
+    build,
     make_specs,
     read_tree,
+    rebuilt,
 )
-
-
-def build(target: Path, specs=None, reporter=None, **options):
-    return build_repository(
-        make_request(target, **options),
-        specs or make_specs(),
-        PIPELINE_DEPENDENCIES,
-        reporter or RecordingReporter(),
-    )
-
-
-def rebuilt(built) -> set[str]:
-    return {item.manifest.model for item in built if not item.is_reused}
-
-
-@pytest.fixture
-def target(tmp_path) -> Path:
-    return tmp_path / "repository"
-
-
-@pytest.fixture
-def checkpoint(tmp_path) -> Path:
-    path = tmp_path / "trained.pth"
-    torch.manual_seed(1)
-    torch.save(IResNet(TINY_IRESNET).state_dict(), path)
-    return path
 
 
 def test_a_built_repository_is_the_documented_one(target):

@@ -10,9 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import torch
 
-from mien_export.build import build_repository
 from mien_export.check import check_repository
 from mien_export.contract import read_config
 from mien_export.errors import (
@@ -20,47 +18,19 @@ from mien_export.errors import (
     TargetError,
 )
 from mien_export.manifest import read_manifest
-from mien_export.networks.iresnet import IResNet
 from mien_export.parity import example_images
-from mien_export.registry import PIPELINE_DEPENDENCIES
 
 from .released_detectors import make_yunet
 from .tiny import (
     CONTRACTS,
     NETWORKS,
-    TINY_IRESNET,
     HandmadeNetwork,
     RecordingReporter,
-    make_request,
+    build,
     make_specs,
     read_tree,
+    rebuilt,
 )
-
-
-def build(target: Path, specs=None, reporter=None, **options):
-    return build_repository(
-        make_request(target, **options),
-        specs or make_specs(),
-        PIPELINE_DEPENDENCIES,
-        reporter or RecordingReporter(),
-    )
-
-
-def rebuilt(built) -> set[str]:
-    return {item.manifest.model for item in built if not item.is_reused}
-
-
-@pytest.fixture
-def target(tmp_path) -> Path:
-    return tmp_path / "repository"
-
-
-@pytest.fixture
-def checkpoint(tmp_path) -> Path:
-    path = tmp_path / "trained.pth"
-    torch.manual_seed(1)
-    torch.save(IResNet(TINY_IRESNET).state_dict(), path)
-    return path
 
 
 def test_nothing_is_built_twice_and_unchanged_files_are_the_same_files(target):

@@ -10,12 +10,14 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from mien_export.build import build_repository
 from mien_export.checkpoints import rename_from_adaface, rename_from_arcface, rename_from_tface
 from mien_export.networks.ir50 import IRBackbone, IRConfig
 from mien_export.networks.iresnet import IResNet, IResNetConfig
 from mien_export.onnx_files import save_onnx
 from mien_export.parity import compare, example_cases, run_onnx
 from mien_export.plan import BuildRequest
+from mien_export.registry import PIPELINE_DEPENDENCIES
 from mien_export.spec import ExportSpec, FirstGraph
 from mien_export.specs import face_detector, face_recognizer
 from mien_export.torch_network import TorchNetwork
@@ -139,3 +141,16 @@ def read_tree(directory: Path) -> dict[str, bytes]:
         for path in sorted(directory.rglob("*"))
         if path.is_file()
     }
+
+
+def build(target: Path, specs=None, reporter=None, **options):
+    return build_repository(
+        make_request(target, **options),
+        specs or make_specs(),
+        PIPELINE_DEPENDENCIES,
+        reporter or RecordingReporter(),
+    )
+
+
+def rebuilt(built) -> set[str]:
+    return {item.manifest.model for item in built if not item.is_reused}
