@@ -24,12 +24,16 @@ class Detection:
         landmarks: (5, 2) float64 pixels, in the order of `mien_server.alignment`.
         score: higher is surer; comparable only within one detector.
         alignment: what the landmarks rest on: all five found, two eyes found, or the box alone.
+        landmarks_68: (68, 2) float64 pixels in iBUG order, or None: no landmarker was asked.
+        face_score: the landmarker's own opinion whether this is a face, 0..1; None likewise.
     """
 
     box_xyxy: NDArray[np.float64]
     landmarks: NDArray[np.float64]
     score: float
     alignment: Alignment
+    landmarks_68: NDArray[np.float64] | None = None
+    face_score: float | None = None
 
     @property
     def area(self) -> float:
