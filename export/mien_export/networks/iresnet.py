@@ -45,6 +45,9 @@ IRESNET18 = IResNetConfig(blocks=(2, 2, 2, 2))
 IRESNET34 = IResNetConfig(blocks=(3, 4, 6, 3))
 IRESNET50 = IResNetConfig(blocks=(3, 4, 14, 3))
 IRESNET100 = IResNetConfig(blocks=(3, 13, 30, 3))
+# Small enough to train on a CPU: 0.25 GMAC per crop and 6.3 M parameters, of which the last layer
+# (7 * 7 * 192 * 512) has 4.8 M.
+IRESNET18_NARROW = IResNetConfig(blocks=(2, 2, 2, 2), widths=(16, 32, 96, 192))
 
 
 class IBasicBlock(nn.Module):
