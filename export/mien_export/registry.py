@@ -16,6 +16,7 @@ SPECS: Mapping[str, ExportSpec] = {
 PIPELINE_DEPENDENCIES: Mapping[str, tuple[Dependency, ...]] = {
     "face_cropper": (
         Dependency("face_detector", when_built=True, sets={"detector": "face_detector"}),
+        Dependency("face_landmarker", when_built=True, sets={"landmarker": "face_landmarker"}),
     ),
     "verify_faces": (Dependency("embed_faces"),),
 }

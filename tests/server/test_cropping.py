@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mien_server.contract import ModelContract
 from mien_server.cropping import CROP_SIZES, CroppedFace, FaceCropper
-from mien_server.detection import CascadeDetector
+from mien_server.detection import CascadeDetector, Detection
 from mien_server.errors import ServingError
 from mien_server.face_cropper_pipeline import CropRequest, crop_requests, cropper_from_contract
 from mien_server.images import ImageLimits
+from mien_server.landmarking import Landmarker
 from tests.photographs import altered_astronaut, astronaut, encoded, faceless, two_faces
 
 
@@ -136,8 +139,9 @@ def test_a_bad_on_error_option_fails_its_request(cropper, on_error):
 
 def contract_with(**parameters):
     values = {
-        "detector": "cascade", "score_threshold": "0.6", "min_face_px": "32",
-        "max_pixels": "1000000", "max_bytes": "1000000", **parameters,
+        "detector": "cascade", "score_threshold": "0.6", "landmarker": "none",
+        "face_score_threshold": "0.5", "min_face_px": "32", "max_pixels": "1000000",
+        "max_bytes": "1000000", **parameters,
     }  # fmt: skip
     return ModelContract.from_json(
         json.dumps(
@@ -150,11 +154,18 @@ def contract_with(**parameters):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("detector", "eyes"), ("min_face_px", "many"), ("max_pixels", "")]
+    ("key", "value"),
+    [("detector", "eyes"), ("landmarker", "yes"), ("min_face_px", "many"), ("max_pixels", "")],
 )
 def test_a_bad_parameter_stops_the_model_from_loading(key, value):
     with pytest.raises(ValueError, match=key):
-        cropper_from_contract(contract_with(**{key: value}), threads=1, infer_detector=None)
+        made_from(contract_with(**{key: value}))
+
+
+def made_from(contract, *, infer_detector=None, infer_landmarker=None):
+    return cropper_from_contract(
+        contract, threads=1, infer_detector=infer_detector, infer_landmarker=infer_landmarker
+    )
 
 
 def test_the_config_chooses_the_detector():
@@ -164,11 +175,124 @@ def test_the_config_chooses_the_detector():
         points = np.float32([[150, 170], [250, 170], [200, 220], [160, 260], [240, 260]])
         return np.full((count, 1), 0.95, np.float32), box, np.tile(points, (count, 1, 1, 1))
 
-    cropper = cropper_from_contract(
-        contract_with(detector="face_detector"), threads=1, infer_detector=infer
-    )
+    cropper = made_from(contract_with(detector="face_detector"), infer_detector=infer)
 
     face = crop_one(cropper, encoded(faceless("coffee")))
 
     assert face.alignment == "landmarks"
     np.testing.assert_allclose(face.box_xyxy, np.array([100, 100, 300, 300]) * 600 / 640)
+    assert np.isnan(face.landmarks_68).all()
+    assert np.isnan(face.face_score)
+
+
+def ring(crops, score=1.0):
+    """A landmarker that sees a ring of 80 pixels in the middle of every crop."""
+    angles = np.linspace(0, 2 * np.pi, 68, endpoint=False)
+    points = 64 + 40 * np.column_stack([np.cos(angles), np.sin(angles)])
+    points[36:42], points[42:48] = (50, 60), (78, 60)
+    five = np.array([(50, 60), (78, 60), (64, 70), (52, 85), (76, 85)])
+    count = len(crops)
+    return (
+        np.tile(np.float32(points), (count, 1, 1)),
+        np.tile(np.float32(five), (count, 1, 1)),
+        np.full((count, 1), score, np.float32),
+    )
+
+
+def test_the_config_chooses_the_landmarker_and_its_points_lead_to_the_crops():
+    plain = crop_one(made_from(contract_with()), encoded(astronaut()))
+    cropper = made_from(contract_with(landmarker="face_landmarker"), infer_landmarker=ring)
+
+    (face,) = cropper.crop([encoded(astronaut())], ["largest"], (112,), face_224=True)
+
+    assert face.alignment == "landmarks"
+    assert face.face_score == 1
+    assert face.detection_score == plain.detection_score
+    # 80 of 128 pixels of 1.5 boxes, then 1 / 1.6 of 1.6 times that: the ring stays as it is.
+    side = (plain.box_xyxy[2] - plain.box_xyxy[0]) * 1.5 * 80 / 128
+    assert np.ptp(face.landmarks_68, axis=0).max() == pytest.approx(side, rel=0.02)
+    np.testing.assert_allclose(
+        face.box_xyxy, [*face.landmarks_68.min(axis=0), *face.landmarks_68.max(axis=0)]
+    )
+    assert np.abs(face.crops[112] - plain.crops[112]).mean() > 1
+
+
+def test_false_alarms_are_no_faces_and_the_second_look_is_thorough():
+    """A quick look that saw only false alarms is followed by a thorough one."""
+    looks = []
+
+    class Detector:
+        def detect(self, images_rgb, *, thorough):
+            looks.append(list(thorough))
+            wide = Detection(np.array([10.0, 10, 90, 90]), np.zeros((5, 2)), 1.0, "box")
+            small = Detection(np.array([200.0, 200, 240, 240]), np.zeros((5, 2)), 1.0, "box")
+            return [[wide, small] if everywhere else [wide] for everywhere in thorough]
+
+    def infer(crops):
+        # The false alarm lies in the dark part of the photograph.
+        points, five, scores = ring(crops)
+        return points, five, np.where(crops.mean(axis=(1, 2, 3)) > 100, scores[:, 0], 0)[:, None]
+
+    photograph = np.zeros((300, 300, 3), np.uint8)
+    photograph[150:] = 255
+    image = encoded(Image.fromarray(photograph), "PNG")
+    landmarker = Landmarker(infer, score_threshold=0.5)
+    cropper = FaceCropper(Detector(), ImageLimits(), min_face_px=20, landmarker=landmarker)
+
+    quick, thorough = cropper.crop([image, image], ["largest", "single"], ())
+
+    assert looks == [[False, True], [True]]
+    for face in (quick, thorough):
+        assert face.face_count == 1
+        assert face.box_xyxy[0] > 190
+
+
+def test_when_nothing_scores_as_a_face_there_is_none():
+    def infer(crops):
+        return ring(crops, score=0.3)
+
+    cropper = made_from(contract_with(landmarker="face_landmarker"), infer_landmarker=infer)
+
+    assert crop_one(cropper, encoded(astronaut())).code == "NO_FACE"
+    lenient = contract_with(landmarker="face_landmarker", face_score_threshold="0.2")
+    assert crop_one(made_from(lenient, infer_landmarker=infer), encoded(astronaut())).face_count
+
+
+@pytest.mark.parametrize("side", [512, 4000])
+def test_face_224_leads_back_to_the_photograph(cropper, side):
+    """Every pixel of the crop is what the photograph has where the transform leads."""
+    photograph = astronaut().resize((side, side))
+    (face,) = cropper.crop([encoded(photograph, "PNG")], ["largest"], (), face_224=True)
+
+    to_image = face.image_from_face_224
+    smooth = cv2.GaussianBlur(np.asarray(photograph), (0, 0), max(0.01, to_image[0, 0] / 2))
+
+    def difference(dx, dy):
+        rows, columns = np.indices((224, 224)) + 0.5
+        places = np.stack([columns + dx, rows + dy], axis=-1) @ to_image[:, :2].T + to_image[:, 2]
+        at = [np.float32(places[..., axis] - 0.5) for axis in (0, 1)]
+        seen = cv2.remap(smooth, *at, cv2.INTER_LINEAR).transpose(2, 0, 1)
+        return np.abs(face.face_224 - seen)[:, 8:-8, 8:-8].mean()
+
+    assert difference(0, 0) < 2
+    # Half a pixel of the crop to any side fits worse.
+    for dx, dy in ((-0.5, 0), (0.5, 0), (0, -0.5), (0, 0.5)):
+        assert difference(dx, dy) > 1.5 * difference(0, 0)
+
+
+def test_face_224_is_made_only_where_it_is_asked_for(cropper):
+    good, bad = encoded(astronaut()), encoded(faceless("rocket"))
+
+    without, with_it = crop_requests(
+        cropper,
+        [
+            request([good]),
+            request([good, bad], on_error="report", outputs=("face_224", "image_from_face_224")),
+        ],
+    )
+
+    assert set(without) == {"crop_112", "error"}
+    assert with_it["face_224"].shape == (2, 3, 224, 224)
+    assert not np.isnan(with_it["face_224"][0]).any()
+    assert np.isnan(with_it["face_224"][1]).all()
+    assert np.isnan(with_it["image_from_face_224"][1]).all()

@@ -9,6 +9,7 @@ from mien_server import triton_adapter as triton
 from mien_server.contract import ModelContract
 from mien_server.detection import DETECTOR_INPUT, DETECTOR_OUTPUTS
 from mien_server.face_cropper_pipeline import CropRequest, crop_requests, cropper_from_contract
+from mien_server.landmarking import LANDMARKER_INPUT, LANDMARKER_OUTPUTS
 from mien_server.threads import thread_budget
 
 
@@ -18,7 +19,10 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         contract = ModelContract.from_json(args["model_config"])
         self.cropper = cropper_from_contract(
-            contract, threads=thread_budget(), infer_detector=infer_detector
+            contract,
+            threads=thread_budget(),
+            infer_detector=infer_detector,
+            infer_landmarker=infer_landmarker,
         )
 
     def execute(self, requests: list[Any]) -> list[Any]:
@@ -43,3 +47,9 @@ def infer_detector(images_rgb: np.ndarray) -> tuple[np.ndarray, ...]:
     """Call the graph `face_detector`, where the config names it."""
     found = triton.call_model("face_detector", {DETECTOR_INPUT: images_rgb}, DETECTOR_OUTPUTS)
     return tuple(found[name] for name in DETECTOR_OUTPUTS)
+
+
+def infer_landmarker(face_128: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Call the graph `face_landmarker`, where the config names it."""
+    found = triton.call_model("face_landmarker", {LANDMARKER_INPUT: face_128}, LANDMARKER_OUTPUTS)
+    return tuple(found[name] for name in LANDMARKER_OUTPUTS)
