@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rendering of meshes with NVIDIA Warp: one kernel source for CPU and GPU.
+
+Meshes come as vertices (B, V, 3) and the triangles (F, 3) that all of them share. The conventions
+are DECA's: an orthographic camera, image space -1..1 with y down, smaller z nearer, lighting by
+spherical harmonics.
+"""
+
+from mien_server.rendering.camera import image_from_pixels, pixels_from_image, project, unproject
+from mien_server.rendering.interpolation import interpolate
+from mien_server.rendering.lighting import sh_basis, shading
+from mien_server.rendering.normals import vertex_normals
+from mien_server.rendering.rasterizer import Raster, rasterize
+
+__all__ = [
+    "Raster",
+    "image_from_pixels",
+    "interpolate",
+    "pixels_from_image",
+    "project",
+    "rasterize",
+    "sh_basis",
+    "shading",
+    "unproject",
+    "vertex_normals",
+]
