@@ -88,6 +88,7 @@ class AsyncClient:
         reference: ImageInput,
         *,
         face_policy: FacePolicy = "largest",
+        fmr: float | None = None,
         deadline_s: float | None = None,
     ) -> Verification:
         """Ask whether two photographs show one person.
@@ -97,6 +98,8 @@ class AsyncClient:
                 or grey (H, W), or a PIL image.
             reference: the photograph to compare it with, in any of these forms.
             face_policy: "largest" takes the largest face of each, "single" refuses several.
+            fmr: decide at this false match rate instead of the server's default; the server knows
+                the rates it was calibrated for and what lies between them.
             deadline_s: for everything, retries included.
 
         Raises:
@@ -104,7 +107,7 @@ class AsyncClient:
         """
         budget = self._budget(deadline_s, VERIFY_DEADLINE_S)
         images = await _encoded(probe, "probe"), await _encoded(reference, "reference")
-        return await self._run(verify_flow(*images, face_policy, budget, self._cache))
+        return await self._run(verify_flow(*images, face_policy, fmr, budget, self._cache))
 
     async def embed(
         self,

@@ -20,7 +20,8 @@ from mien._client import Client
 from mien._config import DEFAULT_ADDRESS, Tls
 from mien._errors import MienError
 from mien._requests import FacePolicy
-from mien._types import Face
+from mien._types import Face, Verification
+from mien._words import evidence_in_words, threshold_in_words
 
 __all__ = ["main"]
 
@@ -58,17 +59,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _verify(client: Client, args: argparse.Namespace) -> int:
-    answer = client.verify(args.probe, args.reference, face_policy=args.face_policy)
+    answer = client.verify(args.probe, args.reference, face_policy=args.face_policy, fmr=args.fmr)
     sign = ">=" if answer.is_match else "<"
     lines = [
         ("verdict", "match" if answer.is_match else "no match"),
         ("similarity", f"{answer.similarity:.4f} {sign} threshold {answer.threshold:.4f}"),
+        *_calibration(answer),
         ("probe", _box(answer.probe)),
         ("reference", _box(answer.reference)),
         ("request", answer.request_id),
     ]
     _print_result(answer.to_dict(), lines, args, untrained=answer.untrained)
     return EXIT_OK if answer.is_match else EXIT_NO_MATCH
+
+
+def _calibration(answer: Verification) -> list[tuple[str, str]]:
+    lines = []
+    if answer.fmr is not None:
+        lines.append(("threshold", threshold_in_words(answer.fmr)))
+    if answer.log10_likelihood_ratio is not None:
+        lines.append(("evidence", evidence_in_words(answer.log10_likelihood_ratio)))
+    return lines or [("calibration", "none: no false match rate is known for this threshold")]
 
 
 def _embed(client: Client, args: argparse.Namespace) -> int:
@@ -155,6 +166,13 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=summary, description=summary, parents=[_options()])
         for metavar, dest in images.items():
             command.add_argument(dest, metavar=metavar, help="JPEG, PNG or WebP file")
+        if name == "verify":
+            command.add_argument(
+                "--fmr",
+                type=float,
+                metavar="RATE",
+                help="decide at this false match rate, such as 1e-3, instead of the default",
+            )
     return parser
 
 

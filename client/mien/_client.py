@@ -85,6 +85,7 @@ class Client:
         reference: ImageInput,
         *,
         face_policy: FacePolicy = "largest",
+        fmr: float | None = None,
         deadline_s: float | None = None,
     ) -> Verification:
         """Ask whether two photographs show one person.
@@ -94,6 +95,8 @@ class Client:
                 or grey (H, W), or a PIL image.
             reference: the photograph to compare it with, in any of these forms.
             face_policy: "largest" takes the largest face of each, "single" refuses several.
+            fmr: decide at this false match rate instead of the server's default; the server knows
+                the rates it was calibrated for and what lies between them.
             deadline_s: for everything, retries included.
 
         Raises:
@@ -101,7 +104,7 @@ class Client:
         """
         budget = self._budget(deadline_s, VERIFY_DEADLINE_S)
         images = encoded_image(probe, "probe"), encoded_image(reference, "reference")
-        return self._run(verify_flow(*images, face_policy, budget, self._cache))
+        return self._run(verify_flow(*images, face_policy, fmr, budget, self._cache))
 
     def embed(
         self,

@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 from tritonclient.grpc import service_pb2
 
-from mien._errors import ClientClosedError, MienError, ModelNotFoundError
+from mien._errors import ClientClosedError, InvalidOptionError, MienError, ModelNotFoundError
 from mien._requests import (
     EMBED_MODEL,
     EMBED_OUTPUTS,
@@ -37,6 +38,9 @@ class FakeTransport:
     Args:
         similarity: what `verify` answers, -1 to 1.
         threshold: what it is compared with.
+        fmr: false match rate of that threshold; another that is asked for is taken for it. None is
+            a server without calibration, which refuses to be asked.
+        log10_likelihood_ratio: what `verify` says of the similarity; None is no calibration.
         embedding: (512,) what `embed` answers; None is the unit vector along the first axis.
         untrained: what the server says of its weights.
         errors: raised instead of the first answers, one per RPC; `embed` may take two RPCs.
@@ -51,6 +55,8 @@ class FakeTransport:
         *,
         similarity: float = 1.0,
         threshold: float = 0.35,
+        fmr: float | None = None,
+        log10_likelihood_ratio: float | None = None,
         embedding: ArrayLike | None = None,
         untrained: bool = False,
         errors: Iterable[MienError] = (),
@@ -64,6 +70,10 @@ class FakeTransport:
             "similarity": similarity,
             "threshold": threshold,
             "is_match": similarity >= threshold,
+            "fmr": np.nan if fmr is None else fmr,
+            "log10_likelihood_ratio": (
+                np.nan if log10_likelihood_ratio is None else log10_likelihood_ratio
+            ),
             "untrained": untrained,
             "embedding": [1.0] + [0.0] * 511 if embedding is None else embedding,
             "alignment": b"landmarks",
@@ -123,12 +133,28 @@ class FakeTransport:
                 f"the fake serves no {rpc.model_name!r}; it has {EMBED_MODEL} and {VERIFY_MODEL}",
                 model_name=rpc.model_name,
             )
+        values = self._values | self._asked(rpc)
         response = service_pb2.ModelInferResponse(model_name=rpc.model_name, id=rpc.request_id)
         for spec in outputs:
             response.outputs.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
-            response.raw_output_contents.append(self._raw(spec))
+            response.raw_output_contents.append(self._raw(spec, values[spec.name]))
         return response
 
-    def _raw(self, spec: TensorSpec) -> bytes:
-        value = self._values[spec.name]
+    def _asked(self, rpc: Rpc) -> dict[str, Any]:
+        """The outputs that repeat what the request asks for."""
+        inputs = zip(rpc.request.inputs, rpc.request.raw_input_contents, strict=True)
+        for tensor, raw in inputs:
+            if tensor.name == "fmr":
+                if np.isnan(self._values["fmr"]):
+                    raise InvalidOptionError(
+                        "the fake has no calibration. Leave fmr out, or make it with "
+                        "FakeTransport(fmr=...)",
+                        model_name=rpc.model_name,
+                        request_id=rpc.request_id,
+                        code="INVALID_OPTION",
+                    )
+                return {"fmr": np.frombuffer(raw, "<f4")}
+        return {}
+
+    def _raw(self, spec: TensorSpec, value: Any) -> bytes:
         return raw_from_bytes(value) if spec.datatype == "BYTES" else raw_from_array(spec, value)

@@ -148,10 +148,15 @@ class UntrainedCache:
 
 
 def verify_flow(
-    probe: bytes, reference: bytes, face_policy: str, budget: Budget, cache: UntrainedCache
+    probe: bytes,
+    reference: bytes,
+    face_policy: str,
+    fmr: float | None,
+    budget: Budget,
+    cache: UntrainedCache,
 ) -> Flow[Verification]:
     """Compare two encoded images."""
-    rpc = verify_rpc(probe, reference, face_policy)
+    rpc = verify_rpc(probe, reference, face_policy, fmr)
     response = yield from _retried(rpc, budget, cache)
     return verification_from_response(rpc, response)
 

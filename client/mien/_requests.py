@@ -7,6 +7,7 @@ test compares the two.
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,13 @@ import numpy as np
 from tritonclient.grpc import service_pb2
 
 from mien._errors import ContractError, InvalidOptionError, MienError
-from mien._tensors import Array, TensorSpec, arrays_from_response, raw_from_bytes
+from mien._tensors import (
+    Array,
+    TensorSpec,
+    arrays_from_response,
+    raw_from_array,
+    raw_from_bytes,
+)
 from mien._types import Embedding, Face, Verification
 
 __all__ = [
@@ -43,10 +50,13 @@ VERIFY_INPUTS = (
     TensorSpec("probe_image", "BYTES", (1,)),
     TensorSpec("reference_image", "BYTES", (1,)),
     FACE_POLICY,
+    TensorSpec("fmr", "FP32", (1,)),
 )
 VERIFY_OUTPUTS = (
     TensorSpec("similarity", "FP32", (1,)),
     TensorSpec("threshold", "FP32", (1,)),
+    TensorSpec("fmr", "FP32", (1,)),
+    TensorSpec("log10_likelihood_ratio", "FP32", (1,)),
     TensorSpec("is_match", "BOOL", (1,)),
     TensorSpec("probe_box_xyxy", "FP32", (4,)),
     TensorSpec("reference_box_xyxy", "FP32", (4,)),
@@ -84,9 +94,9 @@ class Rpc:
     request_id: str | None = None
 
 
-def verify_rpc(probe: bytes, reference: bytes, face_policy: str) -> Rpc:
+def verify_rpc(probe: bytes, reference: bytes, face_policy: str, fmr: float | None) -> Rpc:
     """The inference that compares two encoded images."""
-    values = (probe, reference, _checked_policy(face_policy))
+    values = (probe, reference, _checked_policy(face_policy), _checked_fmr(fmr))
     return _infer_rpc(VERIFY_MODEL, VERIFY_INPUTS, values, VERIFY_OUTPUTS)
 
 
@@ -120,6 +130,8 @@ def verification_from_response(rpc: Rpc, response: Any) -> Verification:
     return Verification(
         similarity=float(tensors["similarity"][0]),
         threshold=float(tensors["threshold"][0]),
+        fmr=_known(tensors["fmr"]),
+        log10_likelihood_ratio=_known(tensors["log10_likelihood_ratio"]),
         is_match=bool(tensors["is_match"][0]),
         probe=_face(tensors, prefix="probe_"),
         reference=_face(tensors, prefix="reference_"),
@@ -187,17 +199,31 @@ def _checked_policy(face_policy: str) -> bytes:
     return face_policy.encode()
 
 
+def _checked_fmr(fmr: float | None) -> float | None:
+    if fmr is not None and not 0 < fmr < 1:
+        raise InvalidOptionError(
+            f"fmr is {fmr!r}; a false match rate lies between 0 and 1, such as 1e-3. Leave it out "
+            "for the server's default",
+            code="INVALID_OPTION",
+        )
+    return fmr
+
+
 def _infer_rpc(
     model_name: str,
     inputs: Sequence[TensorSpec],
-    values: Sequence[bytes],
+    values: Sequence[bytes | float | None],
     outputs: Sequence[TensorSpec],
 ) -> Rpc:
+    """An inference; inputs whose value is None are left out."""
     request_id = uuid.uuid4().hex
     request = service_pb2.ModelInferRequest(model_name=model_name, id=request_id)
     for spec, value in zip(inputs, values, strict=True):
+        if value is None:
+            continue
         request.inputs.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
-        request.raw_input_contents.append(raw_from_bytes(value))
+        raw = raw_from_bytes(value) if isinstance(value, bytes) else raw_from_array(spec, value)
+        request.raw_input_contents.append(raw)
     for spec in outputs:
         request.outputs.add(name=spec.name)
     return Rpc("ModelInfer", request, model_name=model_name, request_id=request_id)
@@ -229,6 +255,12 @@ def _answer(
 def _face(tensors: Mapping[str, Array], *, prefix: str = "", **details: Any) -> Face:
     left, top, right, bottom = tensors[f"{prefix}box_xyxy"].tolist()
     return Face((left, top, right, bottom), tensors[f"{prefix}landmarks"], **details)
+
+
+def _known(tensor: Array) -> float | None:
+    """The number of a (1,) tensor, None where it is none: the server does not know it."""
+    value = float(tensor[0])
+    return value if math.isfinite(value) else None
 
 
 def _flag(response: Any, name: str) -> bool | None:

@@ -57,6 +57,11 @@ class Verification:
         similarity: cosine, -1 to 1.
         threshold: what it was compared with; belongs to the server's weights.
         is_match: similarity >= threshold, decided by the server.
+        fmr: false match rate of that threshold, the share of pairs of two people that reach it
+            (ISO/IEC 19795-1); None where the server's weights are not calibrated.
+        log10_likelihood_ratio: how many powers of ten likelier this similarity is between
+            photographs of one person than of two; None where not calibrated. It is evidence, not
+            the probability of a match: that also depends on how likely one was before.
         probe: the face used in the first photograph.
         reference: the face used in the second photograph.
         untrained: the weights are random: similarity and is_match mean nothing.
@@ -70,6 +75,8 @@ class Verification:
     reference: Face
     untrained: bool
     request_id: str
+    fmr: float | None = None
+    log10_likelihood_ratio: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -77,6 +84,8 @@ class Verification:
             "is_match": self.is_match,
             "similarity": self.similarity,
             "threshold": self.threshold,
+            "fmr": self.fmr,
+            "log10_likelihood_ratio": self.log10_likelihood_ratio,
             "untrained": self.untrained,
             "probe": self.probe.to_dict(),
             "reference": self.reference.to_dict(),

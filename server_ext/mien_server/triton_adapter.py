@@ -22,6 +22,7 @@ __all__ = [
     "answer_wanted",
     "call_model",
     "input_array",
+    "input_numbers",
     "input_texts",
     "log_warning",
 ]
@@ -43,6 +44,12 @@ def input_texts(request: Any, name: str, *, count: int, default: str) -> list[st
     if tensor is None:
         return [default] * count
     return [bytes(item).decode("utf-8", "backslashreplace") for item in tensor.as_numpy().ravel()]
+
+
+def input_numbers(request: Any, name: str, *, count: int) -> list[float | None]:
+    """An optional (B, 1) FP32 tensor as B numbers, each None where it was left out."""
+    tensor = pb_utils.get_input_tensor_by_name(request, name)
+    return [None] * count if tensor is None else tensor.as_numpy().ravel().tolist()
 
 
 def answer_each(requests: Sequence[Any], answer: Answer) -> list[Any]:

@@ -29,6 +29,8 @@ def cosine_similarity(
     return clipped
 
 
-def is_match(similarity: NDArray[np.float32], threshold: float) -> NDArray[np.bool_]:
-    """(N,) similarity >= threshold; false for NaN."""
-    return similarity >= np.float32(threshold)
+def is_match(
+    similarity: NDArray[np.float32], threshold: float | NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """(N,) similarity >= threshold, one for all or one each; false for NaN."""
+    return similarity >= np.asarray(threshold, np.float32)

@@ -2,6 +2,7 @@
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 
@@ -15,6 +16,9 @@ from tests.fakes.fake_triton import Hang, Refusal, Reply, boolean, bytes_element
 S = grpc.StatusCode
 PATIENCE_S = 20
 NO_FACE = Refusal(S.INVALID_ARGUMENT, "in ensemble 'x', mien.NO_FACE: probe: no face; try another")
+CALIBRATED = Reply(
+    {"fmr": fp32(1e-4, shape=(1, 1)), "log10_likelihood_ratio": fp32(3.2, shape=(1, 1))}
+)
 NO_MATCH = Reply({"similarity": fp32(0.25, shape=(1, 1)), "is_match": boolean(False)})
 
 
@@ -40,8 +44,9 @@ def test_verify_of_a_match_exits_0_and_shows_the_decision(photos, capsys):
     lines = out.splitlines()
     assert lines[0] == "verdict     match"
     assert lines[1] == "similarity  0.7500 >= threshold 0.5000"
-    assert lines[2] == "probe       face 100 x 120 px at 10, 20"
-    assert lines[3] == "reference   face 50 x 60 px at 1, 2"
+    assert lines[2] == "calibration none: no false match rate is known for this threshold"
+    assert lines[3] == "probe       face 100 x 120 px at 10, 20"
+    assert lines[4] == "reference   face 50 x 60 px at 1, 2"
     assert "UNTRAINED" not in out
 
 
@@ -53,6 +58,43 @@ def test_verify_of_no_match_exits_1(photos, triton, capsys):
     out = capsys.readouterr().out
     assert "no match" in out
     assert "0.2500 < threshold 0.5000" in out
+
+
+def test_verify_shows_what_threshold_and_similarity_are_worth(photos, triton, capsys):
+    triton.script("verify_faces", CALIBRATED)
+
+    assert main(["verify", *photos, "--fmr", "1e-4"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "similarity  0.7500 >= threshold 0.5000"
+    assert (
+        lines[2]
+        == "threshold   false match rate 0.0001: 1 in 10,000 pairs of two people reaches it"
+    )
+    assert lines[3] == (
+        "evidence    strong support for one person: 1,600 times likelier than from two "
+        "(log10 likelihood ratio +3.20)"
+    )
+    (sent,) = [
+        raw
+        for tensor, raw in zip(
+            triton.calls[0].request.inputs, triton.calls[0].request.raw_input_contents, strict=True
+        )
+        if tensor.name == "fmr"
+    ]
+    assert sent == struct.pack("<f", 1e-4)
+
+
+def test_calibration_as_json_is_numbers_or_null(photos, triton, capsys):
+    triton.script("verify_faces", CALIBRATED)
+
+    main(["verify", *photos, "--json"])
+    main(["verify", *photos, "--json"])
+
+    calibrated, not_calibrated = map(json.loads, capsys.readouterr().out.splitlines())
+    assert calibrated["fmr"] == pytest.approx(1e-4)
+    assert calibrated["log10_likelihood_ratio"] == pytest.approx(3.2)
+    assert not_calibrated["fmr"] is not_calibrated["log10_likelihood_ratio"] is None
 
 
 def test_untrained_weights_are_said_loudly_and_first(photos, triton, capsys):
@@ -158,13 +200,14 @@ def test_error_as_json_is_one_object_on_stderr(photos, triton, capsys):
     "argv",
     [
         ["embed", "absent.jpg"],
+        ["verify", __file__, __file__, "--fmr", "2"],
         ["status", "--deadline", "-1"],
         ["status", "--server", "http://localhost:8001"],
         ["status", "--tls-ca", "absent.pem"],
         ["status", "--tls-cert", "absent.pem"],
         ["status", "--server", "127.0.0.1:1", "--deadline", "1"],
     ],
-    ids=["file", "deadline", "scheme", "authority", "half a certificate", "nobody there"],
+    ids=["file", "rate", "deadline", "scheme", "authority", "half a certificate", "nobody there"],
 )
 def test_refusals_exit_2_without_a_traceback(argv, capsys):
     assert main(argv) == 2

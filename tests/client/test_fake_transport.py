@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from mien import AsyncClient, Client, ClientClosedError, FakeTransport, NoFaceError
+from mien import (
+    AsyncClient,
+    Client,
+    ClientClosedError,
+    FakeTransport,
+    InvalidOptionError,
+    NoFaceError,
+)
 
 
 @pytest.mark.parametrize(("similarity", "is_match"), [(0.8, True), (0.5, True), (0.2, False)])
@@ -17,6 +24,20 @@ def test_verify_answers_the_given_similarity(similarity, is_match):
     assert answer.similarity == pytest.approx(similarity)
     assert answer.is_match is is_match
     assert answer.untrained is False
+
+
+def test_a_calibrated_fake_takes_any_rate_and_another_refuses_it():
+    calibrated = Client(transport=FakeTransport(fmr=1e-3, log10_likelihood_ratio=2.5))
+
+    assert calibrated.verify(b"a", b"b").fmr == pytest.approx(1e-3)
+    answer = calibrated.verify(b"a", b"b", fmr=1e-4)
+    assert answer.fmr == pytest.approx(1e-4)
+    assert answer.log10_likelihood_ratio == 2.5
+    plain = Client(transport=FakeTransport())
+    assert plain.verify(b"a", b"b").fmr is None
+    with pytest.raises(InvalidOptionError, match="no calibration") as caught:
+        plain.verify(b"a", b"b", fmr=1e-4)
+    assert caught.value.code == "INVALID_OPTION"
 
 
 def test_embed_answers_the_given_vector():

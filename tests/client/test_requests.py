@@ -44,6 +44,26 @@ def test_verify_puts_both_images_and_the_policy_on_the_wire(call, triton):
     assert asked_outputs(request) == set(triton_outputs("verify_faces")) - {"error"}
 
 
+def test_a_wanted_rate_goes_on_the_wire_as_one_number_and_only_if_wanted(call, triton):
+    call("verify", b"a", b"b", fmr=1e-4)
+    call("verify", b"a", b"b")
+
+    wanted, unwanted = (c.request for c in triton.calls)
+    (index,) = [i for i, tensor in enumerate(wanted.inputs) if tensor.name == "fmr"]
+    assert (wanted.inputs[index].datatype, [*wanted.inputs[index].shape]) == ("FP32", [1, 1])
+    assert wanted.raw_input_contents[index] == struct.pack("<f", 1e-4)
+    assert "fmr" not in inputs_on_the_wire(unwanted)
+
+
+@pytest.mark.parametrize("fmr", [0, 1, -1e-3, 10, float("nan")])
+def test_what_is_no_rate_is_refused_at_the_door(call, triton, fmr):
+    with pytest.raises(InvalidOptionError, match="between 0 and 1") as caught:
+        call("verify", b"a", b"b", fmr=fmr)
+
+    assert caught.value.code == "INVALID_OPTION"
+    assert triton.calls == []
+
+
 def test_embed_puts_the_image_and_the_policy_on_the_wire(call, triton):
     call("embed", b"image bytes")
 
@@ -85,6 +105,18 @@ def test_verification_holds_what_the_server_said(call):
     assert_array_equal(answer.probe.landmarks, np.arange(10).reshape(5, 2))
     assert answer.probe.landmarks.dtype == np.float32
     assert answer.probe.alignment is None
+
+
+def test_calibrated_verification_holds_rate_and_likelihood_ratio(call, triton):
+    numbers = {"fmr": 0.125, "log10_likelihood_ratio": -1.5}
+    reply = Reply({name: fp32(value, shape=(1, 1)) for name, value in numbers.items()})
+    triton.script("verify_faces", reply)
+
+    calibrated, not_calibrated = call("verify", b"a", b"b"), call("verify", b"a", b"b")
+
+    assert (calibrated.fmr, calibrated.log10_likelihood_ratio) == (0.125, -1.5)
+    assert calibrated.to_dict().items() >= numbers.items()
+    assert not_calibrated.fmr is not_calibrated.log10_likelihood_ratio is None
 
 
 def test_embedding_holds_what_the_server_said(call):

@@ -64,6 +64,8 @@ _DEFAULT_OUTPUTS: dict[str, dict[str, Tensor]] = {
     "verify_faces": {
         "similarity": fp32(0.75, shape=(1, 1)),
         "threshold": fp32(0.5, shape=(1, 1)),
+        "fmr": fp32(float("nan"), shape=(1, 1)),
+        "log10_likelihood_ratio": fp32(float("nan"), shape=(1, 1)),
         "is_match": boolean(True),
         "probe_box_xyxy": fp32(10, 20, 110, 140, shape=(1, 4)),
         "reference_box_xyxy": fp32(1, 2, 51, 62, shape=(1, 4)),

@@ -2,8 +2,16 @@
 import numpy as np
 import pytest
 
+from mien_server.decision import DecisionRule
 from mien_server.errors import ServingError
 from mien_server.verify_pipeline import VerifyRequest, verify_requests
+
+RULE = DecisionRule(
+    threshold=0.5,
+    fmr=1e-3,
+    thresholds=((1e-4, 1.5), (1e-3, 0.5), (1e-2, -1.0)),
+    likelihood_ratio=((-1.0, -3.0), (1.0, 3.0)),
+)
 
 
 def embed_faces_of(calls):
@@ -30,19 +38,20 @@ def embed_faces_of(calls):
     return embed_faces
 
 
-def pairs(*images, on_error="raise", policy="largest"):
+def pairs(*images, on_error="raise", policy="largest", fmr=None):
     probe, reference = zip(*images, strict=True)
     return VerifyRequest(
         probe_image=np.array(probe, dtype=object)[:, None],
         reference_image=np.array(reference, dtype=object)[:, None],
         policies=[policy] * len(images),
         on_error=[on_error] * len(images),
+        fmr=fmr or [None] * len(images),
     )
 
 
 def verify(*requests, calls=None):
     return verify_requests(
-        requests, embed_faces_of([] if calls is None else calls), threshold=0.5, untrained=True
+        requests, embed_faces_of([] if calls is None else calls), rule=RULE, untrained=True
     )
 
 
@@ -112,3 +121,55 @@ def test_untrained_weights_are_marked_on_every_pair():
     (answer,) = verify(pairs((b"a", b"b"), (b"c", b"d")))
 
     assert answer["untrained"].ravel().tolist() == [True, True]
+
+
+def test_pairs_of_one_batch_are_judged_at_rates_of_their_own():
+    default, strict, mixed = verify(
+        pairs((b"a", b"a")),
+        pairs((b"a", b"a"), fmr=[1e-4]),
+        pairs((b"a", b"b"), (b"a", b"b"), fmr=[1e-2, 1e-3]),
+    )
+
+    assert (default["threshold"].item(), default["is_match"].item()) == (0.5, True)
+    assert default["fmr"].item() == pytest.approx(1e-3)
+    assert (strict["threshold"].item(), strict["is_match"].item()) == (1.5, False)
+    assert mixed["threshold"].ravel().tolist() == [-1.0, 0.5]
+    assert mixed["is_match"].ravel().tolist() == [True, False]
+    np.testing.assert_allclose(mixed["fmr"].ravel(), [1e-2, 1e-3], rtol=1e-6)
+    assert {answer["fmr"].dtype for answer in (default, strict, mixed)} == {np.dtype(np.float32)}
+
+
+def test_the_likelihood_ratio_belongs_to_the_similarity_and_not_to_the_threshold():
+    one, other = verify(pairs((b"a", b"b")), pairs((b"a", b"b"), fmr=[1e-2]))
+
+    np.testing.assert_allclose(one["log10_likelihood_ratio"], 3 * one["similarity"], rtol=1e-5)
+    np.testing.assert_array_equal(one["log10_likelihood_ratio"], other["log10_likelihood_ratio"])
+
+
+def test_a_rate_that_was_not_calibrated_fails_its_own_request():
+    good, bad, several = verify(
+        pairs((b"a", b"a")),
+        pairs((b"a", b"a"), fmr=[1e-6]),
+        pairs((b"a", b"a"), (b"a", b"a"), fmr=[1e-3, 0.5]),
+    )
+
+    assert good["is_match"].all()
+    assert bad.code == several.code == "INVALID_OPTION"
+    assert "fmr is 1e-06" in bad.text
+    assert several.text.startswith("pair 2: fmr is 0.5")
+
+
+def test_report_marks_the_pair_whose_rate_was_not_calibrated():
+    (answer,) = verify(pairs((b"a", b"a"), (b"a", b"a"), fmr=[0.5, 1e-3], on_error="report"))
+
+    assert answer["error"][0, 0].startswith(b"mien.INVALID_OPTION: fmr is 0.5")
+    assert answer["error"][1, 0] == b""
+    for name in ("similarity", "threshold", "fmr", "log10_likelihood_ratio"):
+        assert np.isnan(answer[name]).ravel().tolist() == [True, False]
+    assert answer["is_match"].ravel().tolist() == [False, True]
+
+
+def test_a_refused_photograph_has_no_likelihood_ratio():
+    (answer,) = verify(pairs((b"bad", b"a"), on_error="report"))
+
+    assert np.isnan(answer["log10_likelihood_ratio"]).all()

@@ -6,6 +6,7 @@ from typing import Any
 
 from mien_server import triton_adapter as triton
 from mien_server.contract import ModelContract
+from mien_server.decision import decision_rule_from_contract
 from mien_server.verify_pipeline import EMBED_OUTPUTS, VerifyRequest, verify_requests
 
 embed_faces = partial(triton.call_model, "embed_faces", outputs=EMBED_OUTPUTS)
@@ -16,7 +17,7 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         contract = ModelContract.from_json(args["model_config"])
-        self.threshold = contract.number("threshold")
+        self.rule = decision_rule_from_contract(contract)
         self.untrained = contract.flag("untrained")
 
     def execute(self, requests: list[Any]) -> list[Any]:
@@ -27,7 +28,7 @@ class TritonPythonModel:
         return verify_requests(
             [*map(verify_request, requests)],
             embed_faces,
-            threshold=self.threshold,
+            rule=self.rule,
             untrained=self.untrained,
         )
 
@@ -41,4 +42,5 @@ def verify_request(request: Any) -> VerifyRequest:
         reference_image=triton.input_array(request, "reference_image"),
         policies=triton.input_texts(request, "face_policy", count=count, default="largest"),
         on_error=triton.input_texts(request, "on_error", count=count, default="raise"),
+        fmr=triton.input_numbers(request, "fmr", count=count),
     )
