@@ -8,6 +8,7 @@ response per request, in order.
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -16,11 +17,13 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from mien_server.errors import ServingError, serving_error_from_message
+from mien_server.model_call import ModelCall
 
 __all__ = [
     "answer_each",
     "answer_wanted",
     "call_model",
+    "call_models",
     "input_array",
     "input_numbers",
     "input_texts",
@@ -117,14 +120,46 @@ def call_model(
     Raises:
         ServingError: the callee refused or failed; the error names it.
     """
-    result = pb_utils.InferenceRequest(
-        model_name=model_name,
-        requested_output_names=list(outputs),
-        inputs=[pb_utils.Tensor(name, array) for name, array in inputs.items()],
-    ).exec()
+    call = ModelCall(model_name, inputs, tuple(outputs))
+    return _result(call, _inference(call).exec())
+
+
+def call_models(calls: Sequence[ModelCall]) -> list[dict[str, Array]]:
+    """Call other models of this server at once and wait for all of them (BLS).
+
+    Args:
+        calls: at least one; none may need what another answers.
+
+    Returns:
+        The outputs of each, in order.
+
+    Raises:
+        ServingError: one of them refused or failed; the error names it.
+    """
+    if len(calls) == 1:
+        return [_result(calls[0], _inference(calls[0]).exec())]
+    results = asyncio.run(_all_at_once(calls))
+    return [_result(*pair) for pair in zip(calls, results, strict=True)]
+
+
+async def _all_at_once(calls: Sequence[ModelCall]) -> list[Any]:
+    return await asyncio.gather(*(_inference(call).async_exec() for call in calls))
+
+
+def _inference(call: ModelCall) -> Any:
+    return pb_utils.InferenceRequest(
+        model_name=call.model_name,
+        requested_output_names=list(call.outputs),
+        inputs=[pb_utils.Tensor(name, array) for name, array in call.inputs.items()],
+    )
+
+
+def _result(call: ModelCall, result: Any) -> dict[str, Array]:
     if result.has_error():
-        raise serving_error_from_message(result.error().message(), callee=model_name)
-    return {name: pb_utils.get_output_tensor_by_name(result, name).as_numpy() for name in outputs}
+        raise serving_error_from_message(result.error().message(), callee=call.model_name)
+    return {
+        name: pb_utils.get_output_tensor_by_name(result, name).as_numpy() for name in call.outputs
+    }
 
 
 def log_warning(message: str) -> None:

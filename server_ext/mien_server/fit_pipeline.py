@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pipeline `fit_faces` on arrays: a head model fitted to the face of each photograph.
+
+face_cropper -> deca_encoder -> flame_decoder, and for the overlay texture_decoder beside it, then
+style_renderer. All photographs of a batch go through each of them in one call; those that are
+refused go no further than the first. Letters: N photographs, V vertices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien_server.deca_codes import CODE_COUNT, code_parts, head_inputs
+from mien_server.deca_crop import DECA_SIZE_PX
+from mien_server.errors import ServingError, serving_error_from_message
+from mien_server.images import ImageLimits, decode_image
+from mien_server.model_call import CallModels, ModelCall
+from mien_server.options import OnError, on_error_option
+from mien_server.overlay import draw_overlay, framing_cameras, image_from_render
+from mien_server.rendering import pixels_from_image, project
+from mien_server.warping import moved
+
+__all__ = ["FitRequest", "fit_requests"]
+
+Array = NDArray[Any]
+
+FOUND_OUTPUTS = ("box_xyxy", "landmarks", "landmarks_68", "face_count", "error")
+CROPPER_OUTPUTS = ("face_224", "image_from_face_224", *FOUND_OUTPUTS)
+HEAD_OUTPUTS = ("vertices", "contour_landmarks_3d")
+# face_cropper has looked at the header already.
+NO_LIMITS = ImageLimits(max_pixels=2**62, max_bytes=2**62, min_side_px=1)
+
+
+@dataclass(frozen=True, slots=True)
+class FitRequest:
+    """One Triton request of B photographs.
+
+    Attributes:
+        image: (B, 1) encoded photographs.
+        policies: B face policies.
+        on_error: B values of the option; they must agree.
+        outputs: names of the tensors the caller wants.
+    """
+
+    image: Array
+    policies: list[str]
+    on_error: list[str]
+    outputs: frozenset[str]
+
+
+def fit_requests(
+    requests: Sequence[FitRequest], call_models: CallModels, *, untrained: bool
+) -> list[dict[str, Array] | ServingError]:
+    """Fit the photographs of all requests with one call of each model.
+
+    Args:
+        requests: the batch.
+        call_models: makes calls of other models at once.
+        untrained: handed through to the caller.
+
+    Returns:
+        Per request its output tensors, batch first, or the refusal that fails it.
+
+    Raises:
+        ServingError: a shared call itself failed.
+    """
+    image = np.concatenate([request.image for request in requests])
+    policies = list(chain.from_iterable(request.policies for request in requests))
+    wants_overlay = np.concatenate(
+        [np.full(len(request.image), "overlay" in request.outputs) for request in requests]
+    )
+    (cropped,) = call_models([_crop_call(image, policies)])
+    fitted = np.flatnonzero(cropped["error"][:, 0] == b"")
+    rows = {name: cropped[name] for name in FOUND_OUTPUTS}
+    if fitted.size:
+        crops = {name: array[fitted] for name, array in cropped.items()}
+        drawn = np.flatnonzero(wants_overlay[fitted])
+        fits = _fits(crops, image[fitted, 0], drawn, call_models)
+        rows |= {name: _spread(array, fitted, len(image)) for name, array in fits.items()}
+    else:
+        rows |= _no_fits(len(image))
+    rows["untrained"] = np.full((len(image), 1), untrained)
+    return _answers(requests, rows)
+
+
+def _crop_call(image: Array, policies: Sequence[str]) -> ModelCall:
+    on_error = [OnError.REPORT.value] * len(image)
+    texts = {"face_policy": policies, "on_error": on_error}
+    inputs = {name: _texts([text.encode() for text in of]) for name, of in texts.items()}
+    return ModelCall("face_cropper", {"image": image, **inputs}, CROPPER_OUTPUTS)
+
+
+def _fits(
+    crops: Mapping[str, Array], images: Array, drawn: NDArray[np.intp], call_models: CallModels
+) -> dict[str, Array]:
+    """Outputs of N faces; only those in `drawn` get an overlay, of the others it is empty."""
+    encode = ModelCall("deca_encoder", {"face_224": crops["face_224"]}, ("codes",))
+    codes = call_models([encode])[0]["codes"]
+    parts = code_parts(codes)
+    calls = [ModelCall("flame_decoder", head_inputs(codes), HEAD_OUTPUTS)]
+    if drawn.size:
+        texture = {"texture": parts["texture"][drawn]}
+        calls.append(ModelCall("texture_decoder", texture, ("albedo",)))
+    head, *painted = call_models(calls)
+    to_image = crops["image_from_face_224"]
+    landmarks = _in_image(head["contour_landmarks_3d"], parts["camera"], to_image)[..., :2]
+    fits = {
+        "codes": codes,
+        "vertices": head["vertices"],
+        "vertices_px": _in_image(head["vertices"], parts["camera"], to_image),
+        "fitted_landmarks_68": landmarks,
+        "overlay": _texts([b""] * len(codes)),
+    }
+    for textures in painted:
+        sources = {
+            "image": images[drawn],
+            "image_from_face_224": to_image[drawn],
+            "vertices": head["vertices"][drawn],
+            "camera": parts["camera"][drawn],
+            "light": parts["light"][drawn],
+            "landmarks": landmarks[drawn],
+        }
+        fits["overlay"][drawn] = _texts(_overlays({**sources, **textures}, call_models))
+    return fits
+
+
+def _overlays(sources: Mapping[str, Array], call_models: CallModels) -> list[bytes]:
+    """One PNG per face."""
+    framing = framing_cameras(sources["vertices"])
+    inputs = {name: sources[name] for name in ("vertices", "albedo", "light")}
+    render = ModelCall("style_renderer", {**inputs, "camera": framing}, ("rgba_512",))
+    rendered = call_models([render])[0]["rgba_512"]
+    overlays = []
+    for index, rgba in enumerate(rendered):
+        image_from_rgba = image_from_render(
+            framing[index],
+            sources["camera"][index],
+            sources["image_from_face_224"][index],
+            render_px=rgba.shape[-1],
+            crop_px=DECA_SIZE_PX,
+        )
+        photograph = decode_image(bytes(sources["image"][index]), NO_LIMITS)
+        overlays.append(
+            draw_overlay(photograph, rgba, image_from_rgba, sources["landmarks"][index])
+        )
+    return overlays
+
+
+def _in_image(points: Array, cameras: Array, image_from_crop: Array) -> Array:
+    """Points of the head in pixels of the photograph, z away from the viewer in the same scale.
+
+    Args:
+        points: (N, P, 3) metres.
+        cameras: (N, 3).
+        image_from_crop: (N, 2, 3).
+
+    Returns:
+        (N, P, 3) float32.
+    """
+    seen = project(points, cameras)
+    in_crops = pixels_from_image(seen, width=DECA_SIZE_PX, height=DECA_SIZE_PX)
+    in_images = [moved(back, each) for back, each in zip(image_from_crop, in_crops, strict=True)]
+    enlargement = np.sqrt(np.abs(np.linalg.det(image_from_crop[..., :2])))
+    depths = seen[..., 2] * (DECA_SIZE_PX / 2 * enlargement[:, None])
+    pixels: Array = np.concatenate([in_images, depths[..., None]], axis=-1).astype(np.float32)
+    return pixels
+
+
+def _no_fits(count: int) -> dict[str, Array]:
+    """Outputs where nothing could be fitted: heads of no vertices."""
+    shapes = {
+        "codes": (CODE_COUNT,),
+        "vertices": (0, 3),
+        "vertices_px": (0, 3),
+        "fitted_landmarks_68": (68, 2),
+    }
+    return {
+        **{name: np.full((count, *shape), np.nan, np.float32) for name, shape in shapes.items()},
+        "overlay": _texts([b""] * count),
+    }
+
+
+def _spread(array: Array, places: NDArray[np.intp], count: int) -> Array:
+    """The rows of the array at their places among `count`, the others NaN or empty."""
+    filler: Any = b"" if array.dtype == np.object_ else np.nan
+    spread = np.full((count, *array.shape[1:]), filler, array.dtype)
+    spread[places] = array
+    return spread
+
+
+def _answers(
+    requests: Sequence[FitRequest], rows: Mapping[str, Array]
+) -> list[dict[str, Array] | ServingError]:
+    answers: list[dict[str, Array] | ServingError] = []
+    start = 0
+    for request in requests:
+        stop = start + len(request.image)
+        answers.append(_answer(request, {name: a[start:stop] for name, a in rows.items()}))
+        start = stop
+    return answers
+
+
+def _answer(request: FitRequest, outputs: dict[str, Array]) -> dict[str, Array] | ServingError:
+    try:
+        on_error = on_error_option(request.on_error)
+    except ServingError as refusal:
+        return refusal
+    messages = [message.decode() for message in outputs["error"][:, 0]]
+    if on_error is OnError.RAISE:
+        for index, message in enumerate(messages):
+            if message:
+                error = serving_error_from_message(message, callee="face_cropper")
+                several = len(messages) > 1
+                return error.about(f"image {index + 1} of {len(messages)}") if several else error
+    if all(messages):  # what others of the batch are fitted with is not this request's to know
+        outputs |= _no_fits(len(messages))
+    return {name: outputs[name] for name in request.outputs}
+
+
+def _texts(values: Sequence[bytes]) -> Array:
+    return np.array([[value] for value in values], dtype=np.object_).reshape(-1, 1)
