@@ -56,7 +56,9 @@ class HeadModel:
         pose_from_actions: (15, A) pose, radians, per unit of action.
         emotion_names: E names of emotions, or none.
         actions_from_emotions: (A, E) actions per unit of emotion.
-        shape_std: (300,) standard deviation of each shape coefficient; ones in FLAME.
+        shape_std: (300,) how far one unit of each shape coefficient moves the vertices, root mean
+            square in metres; the coefficients themselves have unit variance, as in FLAME. Zeros
+            where the file does not say.
         expression_std: (100,) likewise.
         regions: boolean masks (V,) by name.
         origin: where the data comes from; "" where the file does not say.
@@ -88,8 +90,8 @@ class HeadModel:
     pose_from_actions: Floats = field(default_factory=lambda: np.zeros((NUM_POSE, 0), np.float32))
     emotion_names: tuple[str, ...] = ()
     actions_from_emotions: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-    shape_std: Floats = field(default_factory=lambda: np.ones(NUM_SHAPE, np.float32))
-    expression_std: Floats = field(default_factory=lambda: np.ones(NUM_EXPRESSION, np.float32))
+    shape_std: Floats = field(default_factory=lambda: np.zeros(NUM_SHAPE, np.float32))
+    expression_std: Floats = field(default_factory=lambda: np.zeros(NUM_EXPRESSION, np.float32))
     regions: Mapping[str, Booleans] = field(default_factory=dict)
     origin: str = ""
     licence: str = ""

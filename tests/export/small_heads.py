@@ -4,6 +4,7 @@
 import pickle
 import struct
 import sys
+import tempfile
 import types
 from pathlib import Path
 from typing import ClassVar
@@ -12,7 +13,9 @@ import numpy as np
 from scipy import sparse
 
 from mien_export.head_files import LANDMARK_KEYS
+from mien_export.head_model import HeadModel, read_head
 
+ROOT = Path(__file__).parents[2]
 MODEL_KEYS = (
     "v_template", "f", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table",
 )  # fmt: skip
@@ -96,6 +99,12 @@ def save_head(path: Path, arrays=None, **changes) -> Path:
     arrays = {**(arrays or head_arrays()), **changes}
     np.savez(path, **{key: value for key, value in arrays.items() if value is not None})
     return path
+
+
+def make_head(arrays=None) -> HeadModel:
+    """The head of these arrays, through a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        return read_head(save_head(Path(folder) / "head.npz", arrays))
 
 
 class _Python2Pickler(pickle._Pickler):

@@ -61,11 +61,11 @@ def test_our_extras_are_read_too(tmp_path):
     assert (head.origin, head.licence) == ("made by a test", "Apache-2.0")
 
 
-def test_a_head_without_extras_has_unit_deviations_and_no_actions(tmp_path):
+def test_a_head_without_extras_has_no_deviations_and_no_actions(tmp_path):
     head = read_head(save_head(tmp_path / "head.npz"))
 
-    assert (head.shape_std == 1).all()
-    assert (head.expression_std == 1).all()
+    assert (head.shape_std == 0).all()
+    assert (head.expression_std == 0).all()
     assert (head.action_names, head.regions) == ((), {})
 
 
