@@ -101,6 +101,20 @@ def save_head(path: Path, arrays=None, **changes) -> Path:
     return path
 
 
+def save_albedo(path: Path, **changes) -> Path:
+    """Write an albedo.npz of ours with some arrays changed, or left out where they are None."""
+    rng = np.random.default_rng(0)
+    arrays = {
+        "mean": rng.uniform(0.2, 0.8, (256, 256, 3)).astype(np.float16),
+        "tex_dir": rng.normal(0, 0.02, (256, 256, 3, 50)).astype(np.float16),
+        "scale": 1.0,
+        "channel_order": "rgb",
+        **changes,
+    }
+    np.savez(path, **{key: value for key, value in arrays.items() if value is not None})
+    return path
+
+
 def make_head(arrays=None) -> HeadModel:
     """The head of these arrays, through a file."""
     with tempfile.TemporaryDirectory() as folder:
