@@ -159,10 +159,11 @@ def corner_weights(
     area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
     edge1 = (ax - cx) * (y - cy) - (ay - cy) * (x - cx)
     edge2 = (bx - ax) * (y - ay) - (by - ay) * (x - ax)
+    per_area = wp.float64(1.0) / area
     return wp.vec3f(
-        wp.float32((area - edge1 - edge2) / area),
-        wp.float32(edge1 / area),
-        wp.float32(edge2 / area),
+        wp.float32((area - edge1 - edge2) * per_area),
+        wp.float32(edge1 * per_area),
+        wp.float32(edge2 * per_area),
     )
 
 
