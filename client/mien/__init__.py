@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Client of mien: face verification and identity embeddings from a Triton server.
+"""Client of mien: face verification, identity embeddings and fitted heads from a Triton server.
 
 ::
 
@@ -33,6 +33,7 @@ from mien._errors import (
     UnauthenticatedError,
 )
 from mien._fake_transport import FakeTransport
+from mien._fitted import FittedFace
 from mien._requests import Rpc
 from mien._transport import AsyncTransport, Transport
 from mien._types import Embedding, Face, PipelineStatus, ServerStatus, Verification
@@ -47,6 +48,7 @@ __all__ = [
     "Embedding",
     "Face",
     "FakeTransport",
+    "FittedFace",
     "InvalidImageError",
     "InvalidOptionError",
     "InvalidRequestError",

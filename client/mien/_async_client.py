@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 from mien._config import (
     DEFAULT_ADDRESS,
     EMBED_DEADLINE_S,
+    FIT_DEADLINE_S,
     STATUS_DEADLINE_S,
     VERIFY_DEADLINE_S,
     MessageLimits,
@@ -20,6 +21,7 @@ from mien._config import (
     metadata,
 )
 from mien._errors import MienError
+from mien._fitted import FittedFace
 from mien._flows import (
     Budget,
     Flow,
@@ -27,6 +29,7 @@ from mien._flows import (
     UntrainedCache,
     Wait,
     embed_flow,
+    fit_flow,
     status_flow,
     verify_flow,
 )
@@ -130,6 +133,30 @@ class AsyncClient:
         budget = self._budget(deadline_s, EMBED_DEADLINE_S)
         encoded = await _encoded(image, "image")
         return await self._run(embed_flow(encoded, face_policy, budget, self._cache))
+
+    async def fit(
+        self,
+        image: ImageInput,
+        *,
+        face_policy: FacePolicy = "largest",
+        overlay: bool = False,
+        deadline_s: float | None = None,
+    ) -> FittedFace:
+        """Fit a head model to the face in a photograph: shape, expression, pose, colours, light.
+
+        Args:
+            image: a path, encoded bytes, a uint8 array, RGB (H, W, 3) or grey (H, W), or a PIL
+                image.
+            face_policy: "largest" takes the largest face, "single" refuses several.
+            overlay: also render the head over the photograph.
+            deadline_s: for everything, retries included.
+
+        Raises:
+            MienError: one subclass per cause.
+        """
+        budget = self._budget(deadline_s, FIT_DEADLINE_S)
+        encoded = await _encoded(image, "image")
+        return await self._run(fit_flow(encoded, face_policy, overlay, budget, self._cache))
 
     async def status(self, *, deadline_s: float | None = None) -> ServerStatus:
         """Ask the server how it is and what it serves.

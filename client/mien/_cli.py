@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command ``mien``: verify, embed and status from a shell.
+"""The command ``mien``: verify, embed, fit and status from a shell.
 
-Exit status: 0 match, 1 no match, 2 error, 130 interrupted. `embed` answers 0 or 2, `status` 0
-where the server is ready and 2 where it is not. Results go to stdout, errors to stderr; with
-``--json`` either is one JSON object on one line.
+Exit status: 0 match, 1 no match, 2 error, 130 interrupted. `embed` and `fit` answer 0 or 2,
+`status` 0 where the server is ready and 2 where it is not. Results go to stdout, errors to stderr;
+with ``--json`` either is one JSON object on one line.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, get_args
 
 from mien import __version__
 from mien._client import Client
 from mien._config import DEFAULT_ADDRESS, Tls
-from mien._errors import MienError
+from mien._errors import InvalidOptionError, MienError
+from mien._fitted import FittedFace
 from mien._requests import FacePolicy
 from mien._types import Face, Verification
-from mien._words import evidence_in_words, threshold_in_words
+from mien._words import evidence_in_words, pose_in_words, threshold_in_words
 
 __all__ = ["main"]
 
@@ -46,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: argparse's own, with 2 for wrong usage and 0 after help.
     """
     args = _parser().parse_args(argv)
-    run = {"verify": _verify, "embed": _embed, "status": _status}[args.command]
+    run = {"verify": _verify, "embed": _embed, "fit": _fit, "status": _status}[args.command]
     try:
         with _client(args) as client:
             return run(client, args)
@@ -94,6 +96,38 @@ def _embed(client: Client, args: argparse.Namespace) -> int:
     ]
     _print_result(answer.to_dict(), lines, args, untrained=answer.untrained)
     return EXIT_OK
+
+
+def _fit(client: Client, args: argparse.Namespace) -> int:
+    answer = client.fit(args.image, face_policy=args.face_policy, overlay=args.overlay is not None)
+    lines = [
+        ("face", _box(answer.face)),
+        ("head", f"{len(answer.vertices)} vertices, {pose_in_words(answer.pose.tolist())}"),
+        ("landmarks", _landmark_error(answer)),
+        ("request", answer.request_id),
+    ]
+    if answer.overlay is not None:
+        _write(args.overlay, answer.overlay)
+        lines.append(("overlay", args.overlay))
+    _print_result(answer.to_dict(), lines, args, untrained=answer.untrained)
+    return EXIT_OK
+
+
+def _landmark_error(answer: FittedFace) -> str:
+    error_px = answer.landmark_error_px
+    if error_px is None:
+        return "not known: the server has no landmarker"
+    return f"fitted to within {error_px:.1f} px of those found, on average"
+
+
+def _write(path: str, content: bytes) -> None:
+    try:
+        Path(path).write_bytes(content)
+    except OSError as error:
+        raise InvalidOptionError(
+            f"overlay {path!r} cannot be written: {error.strerror}. Give the path of a file in a "
+            "folder that exists"
+        ) from error
 
 
 def _status(client: Client, args: argparse.Namespace) -> int:
@@ -150,7 +184,7 @@ def _client(args: argparse.Namespace) -> Client:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mien",
-        description="Face verification and embeddings from a mien server.",
+        description="Face verification, embeddings and fitted heads from a mien server.",
         epilog="Exit status: 0 match, 1 no match, 2 error, 130 interrupted. "
         "The environment variable MIEN_API_KEY is sent as a bearer token.",
         parents=[_options()],
@@ -161,6 +195,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, images, summary in (
         ("verify", {"A": "probe", "B": "reference"}, "are A and B of one person?"),
         ("embed", {"A": "image"}, "identity embedding of the face in A"),
+        ("fit", {"A": "image"}, "head model fitted to the face in A"),
         ("status", {}, "is the server ready, and what does it serve?"),
     ):
         command = commands.add_parser(name, help=summary, description=summary, parents=[_options()])
@@ -172,6 +207,10 @@ def _parser() -> argparse.ArgumentParser:
                 type=float,
                 metavar="RATE",
                 help="decide at this false match rate, such as 1e-3, instead of the default",
+            )
+        if name == "fit":
+            command.add_argument(
+                "--overlay", metavar="PNG", help="write the photograph with the head over it here"
             )
     return parser
 

@@ -18,6 +18,7 @@ DEFAULT_ADDRESS = "localhost:8001"  # Triton's gRPC port
 # One deadline per method, in seconds; it covers connecting, queues, work and all retries.
 VERIFY_DEADLINE_S = 30.0
 EMBED_DEADLINE_S = 30.0
+FIT_DEADLINE_S = 30.0
 STATUS_DEADLINE_S = 5.0
 
 MAX_RETRIES = 2
@@ -28,7 +29,7 @@ UNTRAINED_CACHE_S = 60.0  # how long the answer "are these weights trained?" is 
 
 _MAX_IMAGE_BYTES = 33_554_432  # parameter max_bytes of face_cropper
 MAX_SEND_BYTES = 2 * _MAX_IMAGE_BYTES + 1_048_576  # two images and 1 MiB for everything around them
-MAX_RECEIVE_BYTES = 4_194_304  # gRPC's own default; an embedding takes 2 kB
+MAX_RECEIVE_BYTES = 4_194_304  # gRPC's own default; an overlay takes 3.2 MB at most
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
@@ -15,6 +16,8 @@ from mien._errors import ClientClosedError, InvalidOptionError, MienError, Model
 from mien._requests import (
     EMBED_MODEL,
     EMBED_OUTPUTS,
+    FIT_MODEL,
+    FIT_OUTPUTS,
     VERIFY_MODEL,
     VERIFY_OUTPUTS,
     Rpc,
@@ -25,6 +28,15 @@ __all__ = ["FakeTransport"]
 
 _BOX_XYXY = (40.0, 30.0, 140.0, 160.0)
 _LANDMARKS = ((70, 80), (110, 80), (90, 105), (73, 130), (107, 130))
+# A tetrahedron stands for the head.
+_VERTICES = ((0.0, 0.1, 0.0), (-0.08, -0.05, 0.0), (0.08, -0.05, 0.0), (0.0, 0.0, 0.1))
+_VERTICES_PX = ((90, 40, 0), (40, 130, 0), (140, 130, 0), (90, 95, -60))
+# The smallest PNG: one grey pixel.
+_OVERLAY = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNoAAAAggCB2kUIOwAAAABJRU5ErkJggg=="
+)
+
+_OUTPUTS = {EMBED_MODEL: EMBED_OUTPUTS, FIT_MODEL: FIT_OUTPUTS, VERIFY_MODEL: VERIFY_OUTPUTS}
 
 
 class FakeTransport:
@@ -42,6 +54,7 @@ class FakeTransport:
             a server without calibration, which refuses to be asked.
         log10_likelihood_ratio: what `verify` says of the similarity; None is no calibration.
         embedding: (512,) what `embed` answers; None is the unit vector along the first axis.
+        codes: (236,) what `fit` answers, with a tetrahedron for a head; None is all zeros.
         untrained: what the server says of its weights.
         errors: raised instead of the first answers, one per RPC; `embed` may take two RPCs.
 
@@ -58,6 +71,7 @@ class FakeTransport:
         fmr: float | None = None,
         log10_likelihood_ratio: float | None = None,
         embedding: ArrayLike | None = None,
+        codes: ArrayLike | None = None,
         untrained: bool = False,
         errors: Iterable[MienError] = (),
     ) -> None:
@@ -76,6 +90,12 @@ class FakeTransport:
             ),
             "untrained": untrained,
             "embedding": [1.0] + [0.0] * 511 if embedding is None else embedding,
+            "codes": 0.0 if codes is None else codes,
+            "vertices": _VERTICES,
+            "vertices_px": _VERTICES_PX,
+            "landmarks_68": np.nan,
+            "fitted_landmarks_68": _BOX_XYXY[:2],
+            "overlay": _OVERLAY,
             "alignment": b"landmarks",
             "detection_score": 1.0,
             "face_count": 1,
@@ -125,19 +145,21 @@ class FakeTransport:
         return response
 
     def _inference(self, rpc: Rpc) -> Any:
-        outputs = {VERIFY_MODEL: VERIFY_OUTPUTS, EMBED_MODEL: EMBED_OUTPUTS}.get(
-            rpc.model_name or ""
-        )
+        outputs = _OUTPUTS.get(rpc.model_name or "")
         if outputs is None:
             raise ModelNotFoundError(
-                f"the fake serves no {rpc.model_name!r}; it has {EMBED_MODEL} and {VERIFY_MODEL}",
+                f"the fake serves no {rpc.model_name!r}; it has {', '.join(_OUTPUTS)}",
                 model_name=rpc.model_name,
             )
         values = self._values | self._asked(rpc)
+        wanted = {output.name for output in rpc.request.outputs}
         response = service_pb2.ModelInferResponse(model_name=rpc.model_name, id=rpc.request_id)
         for spec in outputs:
-            response.outputs.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
-            response.raw_output_contents.append(self._raw(spec, values[spec.name]))
+            if spec.name in wanted:
+                value = values[spec.name]
+                shape = (1, *np.shape(value)) if -1 in spec.dims else spec.shape
+                response.outputs.add(name=spec.name, datatype=spec.datatype, shape=shape)
+                response.raw_output_contents.append(self._raw(spec, value))
         return response
 
     def _asked(self, rpc: Rpc) -> dict[str, Any]:

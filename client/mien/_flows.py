@@ -19,6 +19,7 @@ from tritonclient.grpc import service_pb2
 
 from mien._config import UNTRAINED_CACHE_S, Retry, checked_deadline_s
 from mien._errors import DeadlineExceededError, ModelNotFoundError, ServerUnavailableError
+from mien._fitted import FittedFace
 from mien._requests import (
     EMBED_MODEL,
     PIPELINES,
@@ -26,6 +27,8 @@ from mien._requests import (
     config_rpc,
     embed_rpc,
     embedding_from_response,
+    fit_rpc,
+    fitted_face_from_response,
     ready_rpc,
     stamp_timeout,
     untrained_from_config,
@@ -41,6 +44,7 @@ __all__ = [
     "UntrainedCache",
     "Wait",
     "embed_flow",
+    "fit_flow",
     "status_flow",
     "verify_flow",
 ]
@@ -171,6 +175,15 @@ def embed_flow(
     # Free unless a retry dropped the flag, and then the server may have come back with others.
     untrained |= yield from _untrained(budget, cache)
     return embedding_from_response(rpc, response, untrained=untrained)
+
+
+def fit_flow(
+    image: bytes, face_policy: str, overlay: bool, budget: Budget, cache: UntrainedCache
+) -> Flow[FittedFace]:
+    """Fit a head to one encoded image."""
+    rpc = fit_rpc(image, face_policy, overlay=overlay)
+    response = yield from _retried(rpc, budget, cache)
+    return fitted_face_from_response(rpc, response, overlay=overlay)
 
 
 def status_flow(budget: Budget, cache: UntrainedCache) -> Flow[ServerStatus]:

@@ -17,6 +17,7 @@ import numpy as np
 from tritonclient.grpc import service_pb2
 
 from mien._errors import ContractError, InvalidOptionError, MienError
+from mien._fitted import FittedFace
 from mien._tensors import (
     Array,
     TensorSpec,
@@ -32,6 +33,8 @@ __all__ = [
     "config_rpc",
     "embed_rpc",
     "embedding_from_response",
+    "fit_rpc",
+    "fitted_face_from_response",
     "ready_rpc",
     "stamp_timeout",
     "untrained_from_config",
@@ -43,7 +46,8 @@ FacePolicy: TypeAlias = Literal["largest", "single"]
 
 VERIFY_MODEL = "verify_faces"
 EMBED_MODEL = "embed_faces"
-PIPELINES = (EMBED_MODEL, VERIFY_MODEL)
+FIT_MODEL = "fit_faces"
+PIPELINES = (EMBED_MODEL, FIT_MODEL, VERIFY_MODEL)
 
 FACE_POLICY = TensorSpec("face_policy", "BYTES", (1,))
 VERIFY_INPUTS = (
@@ -72,6 +76,20 @@ EMBED_OUTPUTS = (
     TensorSpec("alignment", "BYTES", (1,)),
     TensorSpec("detection_score", "FP32", (1,)),
     TensorSpec("face_count", "INT32", (1,)),
+)
+FIT_INPUTS = EMBED_INPUTS
+OVERLAY = TensorSpec("overlay", "BYTES", (1,))  # asked for only where it is wanted
+FIT_OUTPUTS = (
+    TensorSpec("codes", "FP32", (236,)),
+    TensorSpec("vertices", "FP32", (-1, 3)),
+    TensorSpec("vertices_px", "FP32", (-1, 3)),
+    TensorSpec("landmarks", "FP32", (5, 2)),
+    TensorSpec("landmarks_68", "FP32", (68, 2)),
+    TensorSpec("fitted_landmarks_68", "FP32", (68, 2)),
+    TensorSpec("box_xyxy", "FP32", (4,)),
+    TensorSpec("face_count", "INT32", (1,)),
+    OVERLAY,
+    TensorSpec("untrained", "BOOL", (1,)),
 )
 
 _MICROSECONDS_PER_S = 1_000_000
@@ -104,6 +122,12 @@ def embed_rpc(image: bytes, face_policy: str) -> Rpc:
     """The inference that embeds one encoded image."""
     values = (image, _checked_policy(face_policy))
     return _infer_rpc(EMBED_MODEL, EMBED_INPUTS, values, EMBED_OUTPUTS)
+
+
+def fit_rpc(image: bytes, face_policy: str, *, overlay: bool) -> Rpc:
+    """The inference that fits a head to one encoded image."""
+    values = (image, _checked_policy(face_policy))
+    return _infer_rpc(FIT_MODEL, FIT_INPUTS, values, _fit_outputs(overlay=overlay))
 
 
 def config_rpc(model_name: str) -> Rpc:
@@ -166,6 +190,32 @@ def embedding_from_response(rpc: Rpc, response: Any, *, untrained: bool) -> Embe
     )
 
 
+def fitted_face_from_response(rpc: Rpc, response: Any, *, overlay: bool) -> FittedFace:
+    """Read the answer to `fit_rpc`.
+
+    Args:
+        rpc: what was asked.
+        response: ModelInferResponse.
+        overlay: whether it was asked for.
+
+    Raises:
+        ContractError: it is no such answer.
+    """
+    finite = ("codes", "vertices", "vertices_px", "fitted_landmarks_68", "box_xyxy")
+    tensors = _answer(rpc, response, _fit_outputs(overlay=overlay), finite=finite)
+    return FittedFace(
+        codes=tensors["codes"],
+        vertices=tensors["vertices"],
+        vertices_px=tensors["vertices_px"],
+        face=_face(tensors, face_count=int(tensors["face_count"][0])),
+        landmarks_68=tensors["landmarks_68"],
+        fitted_landmarks_68=tensors["fitted_landmarks_68"],
+        overlay=tensors["overlay"][0] if overlay else None,
+        untrained=bool(tensors["untrained"][0]),
+        request_id=rpc.request_id or "",
+    )
+
+
 def untrained_from_config(rpc: Rpc, response: Any) -> bool:
     """Whether random weights are behind a model, from its configuration.
 
@@ -186,6 +236,10 @@ def ready_rpc(model_name: str) -> Rpc:
     """The question whether a model takes requests."""
     request = service_pb2.ModelReadyRequest(name=model_name)
     return Rpc("ModelReady", request, model_name=model_name)
+
+
+def _fit_outputs(*, overlay: bool) -> tuple[TensorSpec, ...]:
+    return tuple(spec for spec in FIT_OUTPUTS if overlay or spec is not OVERLAY)
 
 
 def _checked_policy(face_policy: str) -> bytes:

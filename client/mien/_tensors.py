@@ -33,7 +33,7 @@ class TensorSpec:
     Attributes:
         name: as in config.pbtxt.
         datatype: Triton's word on the wire: FP32, INT32, BOOL or BYTES.
-        dims: without the batch axis.
+        dims: without the batch axis; -1 is any size.
     """
 
     name: str
@@ -44,6 +44,12 @@ class TensorSpec:
     def shape(self) -> tuple[int, ...]:
         """The shape of a batch of one."""
         return (1, *self.dims)
+
+    def accepts(self, shape: tuple[int, ...]) -> bool:
+        """Whether a tensor of that shape, with its batch axis, is a batch of one of these."""
+        return len(shape) == len(self.shape) and all(
+            expected in (-1, size) for expected, size in zip(self.shape, shape, strict=True)
+        )
 
 
 def raw_from_bytes(payload: bytes) -> bytes:
@@ -56,10 +62,10 @@ def raw_from_array(spec: TensorSpec, values: Any) -> bytes:
 
     Args:
         spec: says which dtype and shape.
-        values: anything numpy takes, of `spec.dims` or broadcast to it.
+        values: anything numpy takes, of `spec.dims`, or broadcast to it where no size is free.
     """
     array = np.asarray(values, dtype=_NUMPY_DTYPES[spec.datatype])
-    return np.broadcast_to(array, spec.shape).tobytes()
+    return (array if -1 in spec.dims else np.broadcast_to(array, spec.shape)).tobytes()
 
 
 def arrays_from_response(response: Any, specs: Sequence[TensorSpec]) -> dict[str, Array]:
@@ -98,7 +104,7 @@ def _array_from_raw(
     spec: TensorSpec, output: service_pb2.ModelInferResponse.InferOutputTensor, raw: bytes
 ) -> Array:
     shape = tuple(output.shape)
-    if output.datatype != spec.datatype or shape != spec.shape:
+    if output.datatype != spec.datatype or not spec.accepts(shape):
         raise ContractError(
             f"output {spec.name!r} is {output.datatype} {shape}; expected {spec.datatype} "
             f"{spec.shape}. {_REMEDY}"
@@ -106,14 +112,14 @@ def _array_from_raw(
     if spec.datatype == "BYTES":
         return _bytes_elements(spec, raw)
     dtype = np.dtype(_NUMPY_DTYPES[spec.datatype])
-    expected_bytes = math.prod(spec.dims) * dtype.itemsize
+    expected_bytes = math.prod(shape) * dtype.itemsize
     if len(raw) != expected_bytes:
         raise ContractError(
             f"output {spec.name!r} is {len(raw)} bytes long; expected {expected_bytes} for "
-            f"{spec.datatype} {spec.shape}. {_REMEDY}"
+            f"{spec.datatype} {shape}. {_REMEDY}"
         )
     # frombuffer over bytes: read-only by construction.
-    return np.frombuffer(raw, dtype=dtype).reshape(spec.dims)
+    return np.frombuffer(raw, dtype=dtype).reshape(shape[1:])
 
 
 def _bytes_elements(spec: TensorSpec, raw: bytes) -> Array:

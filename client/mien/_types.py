@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Embedding", "Face", "PipelineStatus", "ServerStatus", "Verification"]
+__all__ = ["Embedding", "Face", "PipelineStatus", "ServerStatus", "Verification", "rows_to_json"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +42,7 @@ class Face:
         score = self.detection_score
         return {
             "box_xyxy": _finite_or_none(self.box_xyxy),
-            "landmarks": [_finite_or_none(point) for point in self.landmarks.tolist()],
+            "landmarks": rows_to_json(self.landmarks),
             "alignment": self.alignment,
             "detection_score": score if score is not None and math.isfinite(score) else None,
             "face_count": self.face_count,
@@ -165,6 +165,11 @@ class ServerStatus:
             "version": self.version,
             "pipelines": [pipeline.to_dict() for pipeline in self.pipelines],
         }
+
+
+def rows_to_json(array: NDArray[np.float32]) -> list[list[float | None]]:
+    """The rows of an (N, D) array as JSON has them; numbers that are NaN become null."""
+    return [_finite_or_none(row) for row in array.tolist()]
 
 
 def _finite_or_none(values: Iterable[float]) -> list[float | None]:

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the numbers of a verification say, in words for people."""
+"""What the numbers of an answer say, in words for people."""
 
 from __future__ import annotations
 
-__all__ = ["evidence_in_words", "threshold_in_words"]
+import math
+from collections.abc import Sequence
+
+__all__ = ["evidence_in_words", "pose_in_words", "threshold_in_words"]
 
 # The verbal scale of the ENFSI guideline for evaluative reporting in forensic science (2015),
 # section 2.4 on likelihood ratios: powers of ten from which a word applies.
@@ -36,3 +39,13 @@ def evidence_in_words(log10_likelihood_ratio: float) -> str:
     more, less = ("one person", "two") if log10_likelihood_ratio > 0 else ("two people", "one")
     times = f"{float(f'{10**power:.2g}'):,.0f}" if power >= 1 else f"{10**power:.1f}"
     return f"{support} support for {more}: {times} times likelier than from {less} {number}"
+
+
+def pose_in_words(pose: Sequence[float]) -> str:
+    """How far a head is turned and its jaw open.
+
+    Args:
+        pose: 6 numbers, axis-angle in radians: 3 of the head, 3 of the jaw.
+    """
+    head_deg, jaw_deg = (math.degrees(math.hypot(*part)) for part in (pose[:3], pose[3:]))
+    return f"turned by {head_deg:.0f} degrees, jaw open by {jaw_deg:.0f}"

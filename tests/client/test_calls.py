@@ -33,7 +33,7 @@ S = grpc.StatusCode
 UNAVAILABLE = Refusal(S.UNAVAILABLE, "loading")
 PATIENCE_S = 10
 NUM_INTERRUPTS = 40
-NUM_IMAGES = {"verify": 2, "embed": 1, "status": 0}
+NUM_IMAGES = {"verify": 2, "embed": 1, "fit": 1, "status": 0}
 
 
 def test_passed_deadline_raises_and_the_server_sees_the_caller_go(call, triton):
@@ -53,7 +53,9 @@ def test_deadline_of_the_client_replaces_the_default(call, triton):
     assert triton.calls[0].time_remaining_s < 4  # gRPC rounds deadlines up on the wire
 
 
-@pytest.mark.parametrize(("method", "default_s"), [("verify", 30), ("embed", 30), ("status", 5)])
+@pytest.mark.parametrize(
+    ("method", "default_s"), [("verify", 30), ("embed", 30), ("fit", 30), ("status", 5)]
+)
 def test_each_method_has_a_default_deadline(method, default_s):
     transport = FakeTransport()
 

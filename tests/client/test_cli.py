@@ -143,6 +143,36 @@ def test_embed_as_json_holds_the_whole_vector(photos, capsys):
     assert answer["face"]["face_count"] == 2
 
 
+def test_fit_exits_0_and_shows_how_well_the_head_fits(photos, triton, capsys):
+    assert main(["fit", photos[0]]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "face        face 100 x 120 px at 10, 20"
+    assert lines[1].startswith("head        4 vertices, turned by ")
+    assert lines[2] == "landmarks   fitted to within 5.0 px of those found, on average"
+    asked = {output.name for output in triton.calls[0].request.outputs}
+    assert "overlay" not in asked
+
+
+def test_fit_writes_the_overlay_where_it_is_told(photos, tmp_path, capsys):
+    target = tmp_path / "fitted.png"
+
+    assert main(["fit", photos[0], "--overlay", str(target)]) == 0
+
+    assert target.read_bytes() == b"\x89PNG and so on"
+    assert f"overlay     {target}" in capsys.readouterr().out
+
+
+def test_fit_as_json_is_one_object_with_named_codes(photos, capsys):
+    assert main(["fit", photos[0], "--json"]) == 0
+
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["camera"] == [206, 207, 208]
+    assert answer["vertices"] == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]]
+    assert answer["landmark_error_px"] == 5.0
+    assert "overlay" not in answer
+
+
 def test_status_lists_pipelines_and_exits_0(triton, capsys):
     triton.parameters["embed_faces"]["untrained"] = "true"
     triton.unready.add("verify_faces")
@@ -200,6 +230,7 @@ def test_error_as_json_is_one_object_on_stderr(photos, triton, capsys):
     "argv",
     [
         ["embed", "absent.jpg"],
+        ["fit", __file__, "--overlay", "/absent/folder/fitted.png"],
         ["verify", __file__, __file__, "--fmr", "2"],
         ["status", "--deadline", "-1"],
         ["status", "--server", "http://localhost:8001"],
@@ -207,7 +238,16 @@ def test_error_as_json_is_one_object_on_stderr(photos, triton, capsys):
         ["status", "--tls-cert", "absent.pem"],
         ["status", "--server", "127.0.0.1:1", "--deadline", "1"],
     ],
-    ids=["file", "rate", "deadline", "scheme", "authority", "half a certificate", "nobody there"],
+    ids=[
+        "file",
+        "folder",
+        "rate",
+        "deadline",
+        "scheme",
+        "authority",
+        "half a certificate",
+        "nobody there",
+    ],
 )
 def test_refusals_exit_2_without_a_traceback(argv, capsys):
     assert main(argv) == 2

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
+import io
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from PIL import Image
 
 from mien import (
     AsyncClient,
@@ -54,12 +56,26 @@ def test_default_embedding_has_unit_length():
     assert np.linalg.norm(Client(transport=FakeTransport()).embed(b"a").vector) == 1.0
 
 
+def test_fit_answers_the_given_codes():
+    codes = np.linspace(-1, 1, 236, dtype=np.float32)
+    client = Client(transport=FakeTransport(codes=codes, untrained=True))
+
+    plain, drawn = client.fit(b"a"), client.fit(b"a", overlay=True)
+
+    assert_array_equal(plain.codes, codes)
+    assert plain.untrained is True
+    assert plain.vertices.shape == plain.vertices_px.shape == (4, 3)
+    assert plain.overlay is None
+    assert Image.open(io.BytesIO(drawn.overlay)).size == (1, 1)
+
+
 def test_status_answers_ready():
     status = Client(transport=FakeTransport()).status()
 
     assert status.ready
     assert [(p.name, p.ready) for p in status.pipelines] == [
         ("embed_faces", True),
+        ("fit_faces", True),
         ("verify_faces", True),
     ]
 

@@ -10,7 +10,7 @@ import pytest
 import mien
 from mien import AsyncClient, Client, MienError
 
-METHODS = ["__init__", "close", "embed", "status", "verify"]
+METHODS = ["__init__", "close", "embed", "fit", "status", "verify"]
 
 
 def public_methods(cls):
@@ -65,14 +65,14 @@ def test_signatures_of_both_clients_agree(name):
     assert sync.return_annotation == async_.return_annotation
 
 
-@pytest.mark.parametrize("name", ["embed", "status", "verify"])
+@pytest.mark.parametrize("name", ["embed", "fit", "status", "verify"])
 def test_options_are_keyword_only(name):
     parameters = inspect.signature(getattr(Client, name)).parameters.values()
 
     assert all(p.kind is p.KEYWORD_ONLY for p in parameters if p.default is not p.empty)
 
 
-@pytest.mark.parametrize("name", ["embed", "status", "verify", "close"])
+@pytest.mark.parametrize("name", ["embed", "fit", "status", "verify", "close"])
 def test_methods_of_the_async_client_are_coroutines(name):
     assert inspect.iscoroutinefunction(getattr(AsyncClient, name))
 

@@ -76,6 +76,23 @@ def test_embed_puts_the_image_and_the_policy_on_the_wire(call, triton):
     assert asked_outputs(request) == set(triton_outputs("embed_faces")) - {"error"}
 
 
+@pytest.mark.parametrize("overlay", [False, True])
+def test_fit_puts_the_image_on_the_wire_and_asks_for_the_overlay_only_when_told(
+    call, triton, overlay
+):
+    call("fit", b"image bytes", face_policy="single", overlay=overlay)
+
+    request = triton.calls[-1].request
+    assert request.model_name == "fit_faces"
+    assert inputs_on_the_wire(request) == {
+        "image": ("BYTES", (1, 1), [b"image bytes"]),
+        "face_policy": ("BYTES", (1, 1), [b"single"]),
+    }
+    unasked = {"error"} if overlay else {"error", "overlay"}
+    assert asked_outputs(request) == set(triton_outputs("fit_faces")) - unasked
+    assert len(triton.calls) == 1
+
+
 @pytest.mark.parametrize("method", ["verify", "embed"])
 def test_triton_is_told_the_remaining_time_in_microseconds(call, triton, method):
     call(method, *{"verify": [b"a", b"b"], "embed": [b"a"]}[method], deadline_s=20)
@@ -131,10 +148,70 @@ def test_embedding_holds_what_the_server_said(call):
     assert (face.alignment, face.detection_score, face.face_count) == ("eyes", 0.875, 2)
 
 
-def test_arrays_of_results_are_read_only(client):
-    answer = client.embed(b"a")
+def test_fitted_face_holds_what_the_server_said(call):
+    answer = call("fit", b"a", overlay=True)
 
-    for array in (answer.vector, answer.face.landmarks):
+    assert_array_equal(answer.codes, np.arange(236))
+    assert_array_equal(answer.vertices, np.arange(12).reshape(4, 3))
+    assert_array_equal(answer.vertices_px, np.arange(100, 112).reshape(4, 3))
+    assert_array_equal(answer.landmarks_68, np.full((68, 2), 10))
+    assert answer.overlay == b"\x89PNG and so on"
+    assert answer.untrained is False
+    assert answer.face.box_xyxy == (10.0, 20.0, 110.0, 140.0)
+    assert answer.face.face_count == 2
+    assert_array_equal(answer.face.landmarks, np.arange(10).reshape(5, 2))
+
+
+def test_codes_of_a_fitted_face_are_named_in_decas_order(client):
+    answer = client.fit(b"a")
+
+    assert_array_equal(answer.shape, np.arange(100))
+    assert_array_equal(answer.texture, np.arange(100, 150))
+    assert_array_equal(answer.expression, np.arange(150, 200))
+    assert_array_equal(answer.pose, np.arange(200, 206))
+    assert_array_equal(answer.camera, [206, 207, 208])
+    assert_array_equal(answer.light, np.arange(209, 236).reshape(9, 3))
+
+
+def test_landmark_error_is_the_mean_distance_or_none_without_a_landmarker(client, triton):
+    unknown = fp32(*[float("nan")] * 136, shape=(1, 68, 2))
+    triton.script("fit_faces", Reply(), Reply({"landmarks_68": unknown}))
+
+    with_landmarker, without = client.fit(b"a"), client.fit(b"a")
+
+    assert with_landmarker.landmark_error_px == 5.0  # 3 and 4 pixels apart
+    assert without.landmark_error_px is None
+    assert without.to_dict()["landmarks_68"] == [[None, None]] * 68
+
+
+def test_a_head_may_have_any_number_of_vertices_but_only_three_coordinates(call, triton):
+    many = fp32(*[1.0] * 30, shape=(1, 10, 3))
+    triton.script("fit_faces", Reply({"vertices": many}))
+
+    assert call("fit", b"a").vertices.shape == (10, 3)
+
+    for shape in ((1, 15, 2), (2, 5, 3), (30,)):
+        triton.script("fit_faces", Reply({"vertices": fp32(*[1.0] * 30, shape=shape)}))
+        with pytest.raises(ContractError, match="vertices"):
+            call("fit", b"a")
+    triton.script("fit_faces", Reply({"vertices": Tensor("FP32", (1, 10, 3), bytes(30 * 4 - 4))}))
+    with pytest.raises(ContractError, match="116 bytes"):
+        call("fit", b"a")
+
+
+@pytest.mark.parametrize("name", ["codes", "vertices", "vertices_px", "fitted_landmarks_68"])
+def test_a_fit_of_numbers_that_are_none_is_refused(call, triton, name):
+    shape = {"codes": (1, 236), "fitted_landmarks_68": (1, 68, 2)}.get(name, (1, 4, 3))
+    triton.script("fit_faces", Reply({name: fp32(*[NAN] * int(np.prod(shape)), shape=shape)}))
+
+    with pytest.raises(ContractError, match=f"{name}.*NaN"):
+        call("fit", b"a")
+
+
+def test_arrays_of_results_are_read_only(client):
+    answer, fit = client.embed(b"a"), client.fit(b"a")
+
+    for array in (answer.vector, answer.face.landmarks, fit.codes, fit.vertices, fit.pose):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
 
@@ -260,7 +337,7 @@ def specs(tensors):
     return {spec.name: (spec.datatype, [*spec.dims]) for spec in tensors}
 
 
-@pytest.mark.parametrize("pipeline", ["verify", "embed"])
+@pytest.mark.parametrize("pipeline", ["verify", "embed", "fit"])
 def test_tensors_of_the_client_are_those_of_the_contract(pipeline):
     model = getattr(requests, f"{pipeline.upper()}_MODEL")
     config = triton_config(model)
@@ -277,9 +354,13 @@ def test_fake_triton_answers_what_the_contract_says(triton):
     from tests.fakes.fake_triton import _DEFAULT_OUTPUTS
 
     for model, outputs in _DEFAULT_OUTPUTS.items():
-        assert {name: (t.datatype, [*t.shape[1:]]) for name, t in outputs.items()} == (
-            triton_outputs(model)
-        )
+        contract = triton_outputs(model)
+        assert set(outputs) == set(contract)
+        for name, tensor in outputs.items():
+            datatype, dims = contract[name]
+            sizes = [*tensor.shape[1:]]
+            free = [size if dim == -1 else dim for dim, size in zip(dims, sizes, strict=True)]
+            assert (tensor.datatype, sizes) == (datatype, free)
 
 
 def test_every_refusal_on_this_side_is_a_mien_error(client):

@@ -74,6 +74,19 @@ _DEFAULT_OUTPUTS: dict[str, dict[str, Tensor]] = {
         "untrained": boolean(False),
         "error": text(b""),
     },
+    "fit_faces": {
+        "codes": fp32(*map(float, range(236)), shape=(1, 236)),
+        "vertices": fp32(*map(float, range(12)), shape=(1, 4, 3)),
+        "vertices_px": fp32(*map(float, range(100, 112)), shape=(1, 4, 3)),
+        "landmarks": _LANDMARKS,
+        "landmarks_68": fp32(*[10.0] * 136, shape=(1, 68, 2)),
+        "fitted_landmarks_68": fp32(*[13.0, 14.0] * 68, shape=(1, 68, 2)),
+        "box_xyxy": fp32(10, 20, 110, 140, shape=(1, 4)),
+        "face_count": int32(2),
+        "overlay": text(b"\x89PNG and so on"),
+        "untrained": boolean(False),
+        "error": text(b""),
+    },
     "embed_faces": {
         "embedding": fp32(*([0.0] * 511), 1.0, shape=(1, 512)),
         "box_xyxy": fp32(10, 20, 110, 140, shape=(1, 4)),
@@ -135,6 +148,7 @@ class FakeTriton:
         self.unready: set[str] = set()
         self.parameters = {
             "embed_faces": {"public": "true", "untrained": "false"},
+            "fit_faces": {"public": "true", "untrained": "false"},
             "verify_faces": {"public": "true", "untrained": "false"},
         }
         self._scripts: defaultdict[str, deque[Reply | Refusal | Hang]] = defaultdict(deque)
