@@ -156,6 +156,7 @@ CODE_ERRORS: dict[str, type[MienError]] = {
     "MULTIPLE_FACES": MultipleFacesError,
     "FACE_TOO_SMALL": NoFaceError,
     "INVALID_OPTION": InvalidOptionError,
+    "INVALID_TENSOR": InvalidRequestError,
     "CANCELLED": RequestCancelledError,
     "MODEL_FAILED": ServerError,
     "OVERLOADED": ServerUnavailableError,

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-__all__ = ["ModelContract", "TensorSpec"]
+__all__ = ["ModelContract", "TensorSpec", "version_folder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,11 @@ class ModelContract:
                 f"parameter {key!r} of {self.name} is {value!r}; it must be 'true' or 'false'"
             )
         return value == "true"
+
+
+def version_folder(args: Mapping[str, str]) -> Path:
+    """The folder of the model's version, which holds its files, from `args` of `initialize`."""
+    return Path(args["model_repository"]) / args["model_version"]
 
 
 def _tensor(entry: dict[str, Any]) -> TensorSpec:

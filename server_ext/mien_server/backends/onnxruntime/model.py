@@ -6,11 +6,10 @@ NVIDIA's image runs its own C++ backend on the very same config and graph.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from mien_server import triton_adapter as triton
-from mien_server.contract import ModelContract
+from mien_server.contract import ModelContract, version_folder
 from mien_server.onnx_backend import run_batch
 from mien_server.onnx_session import OnnxGraph, cuda_is_usable
 from mien_server.threads import thread_budget
@@ -22,7 +21,6 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Load the graph the config names and hold it to the config."""
         self.contract = ModelContract.from_json(args["model_config"])
-        folder = Path(args["model_repository"]) / args["model_version"]
         # KIND_AUTO becomes GPU wherever the machine has one, whatever onnxruntime was installed.
         on_gpu = args["model_instance_kind"] == "GPU" and cuda_is_usable()
         if args["model_instance_kind"] == "GPU" and not on_gpu:
@@ -31,7 +29,7 @@ class TritonPythonModel:
                 "installed without CUDA; pip install 'mien[gpu]' to use it"
             )
         self.graph = OnnxGraph(
-            folder / (self.contract.graph_file or "model.onnx"),
+            version_folder(args) / (self.contract.graph_file or "model.onnx"),
             self.contract,
             threads=thread_budget(),
             gpu=int(args["model_instance_device_id"]) if on_gpu else None,
