@@ -24,6 +24,7 @@ __all__ = ["draw_overlay", "framing_cameras", "image_from_render"]
 Array = NDArray[Any]
 
 MAX_SIDE_PX = 1024
+MAX_ENLARGEMENT = 2.0  # of a small photograph, for the sake of what is drawn on it
 HEAD_OPACITY = 0.6
 FRAME_FILL = 0.96  # of the rendered image, by the longer side of the head
 DOT_RGB = (120, 255, 170)
@@ -72,7 +73,7 @@ def image_from_render(
 def draw_overlay(
     photograph: DecodedImage, rgba: Array, image_from_rgba: Array, landmarks: Array
 ) -> bytes:
-    """The photograph, at most 1024 pixels long, with the head over it, half transparent.
+    """The photograph, scaled to be at most 1024 pixels long, with the head over it.
 
     Args:
         photograph: what the head was fitted to.
@@ -106,9 +107,10 @@ def draw_overlay(
 def _canvas(photograph: DecodedImage) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """(H, W, 3) to draw on, and the factors (x, y) from pixels of the file to its own."""
     height, width = photograph.image_rgb.shape[:2]
-    factor = min(1.0, MAX_SIDE_PX / max(height, width))
+    factor = min(MAX_ENLARGEMENT, MAX_SIDE_PX / max(height, width))
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    canvas = cv2.resize(photograph.image_rgb, size, interpolation=cv2.INTER_AREA)
+    interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    canvas = cv2.resize(photograph.image_rgb, size, interpolation=interpolation)
     return canvas, np.array(size) / (photograph.width, photograph.height)
 
 
