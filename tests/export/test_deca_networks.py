@@ -15,13 +15,10 @@ from mien_export.networks.deca_detail import (
     DETAIL_GENERATOR,
     DETAIL_GENERATOR_STARTER,
     DetailGenerator,
-    DetailGeneratorConfig,
 )
 
+from .tiny_faces import TINY_GENERATOR
 from .weights import count_parameters, names_without_counters, norm_names
-
-TINY_ENCODER = DecaEncoderConfig(block="basic", blocks=(1, 1, 1, 1), base_width=4, hidden=8)
-TINY_GENERATOR = DetailGeneratorConfig(widths=(4, 4, 4, 4, 4, 4))
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,8 @@ from torch import nn
 
 from mien_export.networks.landmarker import LANDMARKER, FaceLandmarker, LandmarkerConfig
 
+from .tiny_faces import TINY_LANDMARKER
 from .weights import count_parameters
-
-TINY_LANDMARKER = LandmarkerConfig(widths=(4, 4, 4, 4), blocks=(0, 0, 1, 1), expansion=1)
 
 
 def make_landmarker(config=TINY_LANDMARKER, seed=0) -> FaceLandmarker:
@@ -35,7 +34,7 @@ def test_outputs_are_points_and_a_logit():
 
 def test_cells_that_weigh_alike_vote_for_the_centre_plus_their_offset():
     network = make_landmarker()
-    set_votes(network, weight=3.0, x=0.25, y=-1.5)
+    set_votes(network, weight=3.0, x=2.0, y=-12.0)  # cells of an eighth
     points, _ = network(torch.rand(2, 3, 128, 128))
 
     torch.testing.assert_close(points, torch.tensor([0.25, -1.5]).expand(2, 73, 2))
@@ -82,7 +81,7 @@ def test_moving_the_image_by_a_cell_moves_what_one_cell_says():
 
 def test_points_may_lie_outside_the_crop():
     network = make_landmarker()
-    set_votes(network, weight=0.0, x=1.5, y=0.0)
+    set_votes(network, weight=0.0, x=12.0, y=0.0)
     points, _ = network(torch.rand(1, 3, 128, 128))
 
     assert (points[..., 0] > 1).all()

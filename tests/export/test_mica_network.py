@@ -3,12 +3,10 @@ import pytest
 import torch
 
 from mien_export.networks.iresnet import IRESNET18_NARROW, IResNet
-from mien_export.networks.mica import MICA, MICA_STARTER, MappingNetwork, Mica, MicaConfig
+from mien_export.networks.mica import MICA, MICA_STARTER, MappingNetwork, Mica
 
-from .tiny import TINY_IRESNET
+from .tiny_faces import TINY_MICA, TINY_TRUNK
 from .weights import count_parameters, names_without_counters
-
-TINY_MICA = MicaConfig(trunk=TINY_IRESNET, hidden=8, hidden_layers=2)
 
 
 def test_the_regressor_has_the_published_number_of_parameters():
@@ -28,7 +26,7 @@ def test_the_starter_is_the_starter_recognisers_trunk_and_a_smaller_regressor():
 
 def test_names_are_those_of_mica():
     names = names_without_counters(Mica(TINY_MICA))
-    trunk = {f"arcface.{name}" for name in names_without_counters(IResNet(TINY_IRESNET))}
+    trunk = {f"arcface.{name}" for name in names_without_counters(IResNet(TINY_TRUNK))}
     regressor = {
         f"regressor.{layer}.{part}"
         for layer in ("network.0", "network.1", "output")
