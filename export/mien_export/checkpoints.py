@@ -2,7 +2,8 @@
 """Weights files: read without running their code, renamed by explicit rules, loaded strictly.
 
 Formats: safetensors; torch files (``.pth``, ``.pt``, ``.tar``, Lightning ``.ckpt``) that hold a
-state_dict, bare or under ``state_dict``, ``model`` or ``backbone``.
+state_dict, bare or under ``state_dict``, ``model`` or ``backbone``; where one file holds several
+networks, ``checkpoint_parts.py`` says which part is whose.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -22,8 +23,11 @@ from torch import nn
 from mien_export.errors import CheckpointError
 from mien_export.manifest import sha256_of_file
 
+T = TypeVar("T")
 Tensors = Mapping[str, torch.Tensor]
 Rename = Callable[[Tensors], dict[str, torch.Tensor]]
+# (what a file holds, its name for errors) -> the tensors of one network.
+Select = Callable[[object, str], Tensors]
 
 CONTAINERS = ("state_dict", "model", "backbone")
 _TORCH_SUFFIXES = (".pth", ".pt", ".tar", ".ckpt")
@@ -39,8 +43,24 @@ class Checkpoint:
     tensors: Tensors
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def only_state_dict(content: object, file: str) -> Tensors:
+    """Select the one state_dict of a file, bare or in one of the usual containers.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    for container in CONTAINERS:
+        if isinstance(content, Mapping) and isinstance(content.get(container), Mapping):
+            content = content[container]
+    return require_state_dict(content, file, where=f"bare or under one of {', '.join(CONTAINERS)}")
+
+
+def read_checkpoint(path: Path, select: Select = only_state_dict) -> Checkpoint:
     """Read a weights file without executing anything in it.
+
+    Args:
+        path: the file.
+        select: which of its tensors are the network's.
 
     Raises:
         CheckpointError: the file is missing, damaged, hostile, or holds no tensors.
@@ -58,7 +78,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"checkpoint {path.name} ends in {path.suffix!r}; expected .safetensors or one of "
             f"{', '.join(_TORCH_SUFFIXES)}. Convert it, or rename it to what it is."
         )
-    return Checkpoint(path.name, sha256_of_file(path), _state_dict(content, path.name))
+    return Checkpoint(path.name, sha256_of_file(path), select(content, path.name))
 
 
 def _safetensors(path: Path) -> Any:
@@ -87,38 +107,52 @@ def _torch_file(path: Path) -> Any:
         raise CheckpointError(f"checkpoint {path.name} is damaged: {error}") from error
 
 
-def _state_dict(content: Any, name: str) -> Tensors:
-    for container in CONTAINERS:
-        if isinstance(content, Mapping) and isinstance(content.get(container), Mapping):
-            content = content[container]
-    tensors = content if isinstance(content, Mapping) else {}
-    if not tensors or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
+def require_state_dict(content: object, file: str, *, where: str) -> Tensors:
+    """Give the content if it is tensors by name.
+
+    Args:
+        content: what a file, or an entry of it, holds.
+        file: what to call it in an error.
+        where: that the tensors are expected, for an error.
+
+    Raises:
+        CheckpointError: it is something else, or empty.
+    """
+    tensors: Tensors = content if isinstance(content, Mapping) else {}
+    if not tensors or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in tensors.items()
+    ):
         found = sorted(map(str, content))[:_SHOWN] if isinstance(content, Mapping) else content
         raise CheckpointError(
-            f"checkpoint {name} holds no state_dict (found {type(content).__name__} "
-            f"{found!r:.200}); expected tensors by name, bare or under one of "
-            f"{', '.join(CONTAINERS)}."
+            f"checkpoint {file} holds no state_dict (found {type(content).__name__} "
+            f"{found!r:.200}); expected tensors by name, {where}."
         )
     return tensors
 
 
 def rename_from_arcface(tensors: Tensors) -> dict[str, torch.Tensor]:
     """Take insightface arcface_torch, ElasticFace and MICA: our names, perhaps wrapped."""
-    return _without_prefixes(tensors, ("module.", "backbone."))
+    return without_prefixes(tensors, ("module.", "backbone."))
 
 
 def rename_from_tface(tensors: Tensors) -> dict[str, torch.Tensor]:
     """Take TFace and later face.evoLVe: our names, perhaps wrapped."""
-    return _without_prefixes(tensors, ("module.", "backbone."))
+    return without_prefixes(tensors, ("module.", "backbone."))
 
 
 def rename_from_adaface(tensors: Tensors) -> dict[str, torch.Tensor]:
     """Take AdaFace Lightning files: the backbone under ``model.``, beside the training head."""
     kept = {key: value for key, value in tensors.items() if not key.startswith("head.")}
-    return _without_prefixes(kept, ("module.", "model."))
+    return without_prefixes(kept, ("module.", "model."))
 
 
-def _without_prefixes(tensors: Tensors, prefixes: Iterable[str]) -> dict[str, torch.Tensor]:
+def rename_nothing(tensors: Tensors) -> dict[str, torch.Tensor]:
+    """Take files whose names are ours."""
+    return dict(tensors)
+
+
+def without_prefixes(tensors: Mapping[str, T], prefixes: Iterable[str]) -> dict[str, T]:
+    """Drop each prefix that all names have, such as the ``module.`` of DataParallel."""
     renamed = dict(tensors)
     for prefix in prefixes:
         # All or none: a prefix on some keys only is a file we do not know.
@@ -147,7 +181,7 @@ def load_strictly(module: nn.Module, checkpoint: Checkpoint, rename: Rename) -> 
     bad = [key for key, value in tensors.items() if not bool(torch.isfinite(value).all())]
     if bad:
         raise CheckpointError(
-            f"checkpoint {checkpoint.file} has NaN or infinite values in {_some(bad)}; "
+            f"checkpoint {checkpoint.file} has NaN or infinite values in {some(bad)}; "
             "expected finite weights. The file is damaged or its training diverged."
         )
     with torch.no_grad():
@@ -169,10 +203,11 @@ def _key_problems(wanted: Tensors, found: Tensors) -> list[str]:
         if key in found and found[key].shape != wanted[key].shape
     ]
     named = {"missing": missing, "unexpected": unexpected, "mis-shaped": reshaped}
-    return [f"{len(keys)} {kind}: {_some(keys)}." for kind, keys in named.items() if keys]
+    return [f"{len(keys)} {kind}: {some(keys)}." for kind, keys in named.items() if keys]
 
 
-def _some(keys: list[str]) -> str:
+def some(keys: list[str]) -> str:
+    """Name the first few keys."""
     return ", ".join(keys[:_SHOWN]) + (", …" if len(keys) > _SHOWN else "")
 
 
@@ -186,6 +221,8 @@ def _hint(original: Tensors, renamed: Tensors, wanted: Tensors) -> str:
             "the two convolutions (five entries each), which makes it another network. "
             "TFace and AdaFace files have it."
         )
+    if wanted_family is None:
+        return ""
     if found_family and found_family != wanted_family:
         return (
             f" The file looks like {found_family}, the chosen network is {wanted_family}: they "
@@ -204,7 +241,7 @@ def _hint(original: Tensors, renamed: Tensors, wanted: Tensors) -> str:
 def _family(tensors: Tensors) -> str | None:
     if any(".res_layer." in key for key in tensors):
         return "the IR family (ir50, adaface_ir50)"
-    if any("layer1.0." in key for key in tensors):
+    if any(key.startswith("layer1.0.") for key in tensors):
         return "the iresnet family (iresnet18 … iresnet100)"
     return None
 
