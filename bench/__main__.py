@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m bench verify | soak`: argument parsing."""
+"""`python -m bench verify | soak | render`: argument parsing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
-from bench.report import soak_section, verify_section
+from bench.render import run_render_bench
+from bench.report import render_section, soak_section, verify_section
 from bench.soak import run_soak
 from bench.verify import run_verify_bench
 
@@ -44,6 +45,10 @@ def _soak(arguments: argparse.Namespace, command: str, console: Console) -> str:
     return soak_section(soak, arguments.network, command)
 
 
+def _render(arguments: argparse.Namespace, command: str, console: Console) -> str:
+    return render_section(run_render_bench(rounds=arguments.rounds, console=console), command)
+
+
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--append", type=Path, metavar="FILE", help="add the section to this file")
@@ -58,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     soak.add_argument("--network", default="iresnet18", help="(default: %(default)s)")
     soak.add_argument("--requests", type=int, default=5000, help="(default: %(default)s)")
     soak.set_defaults(run=_soak)
+    render = suites.add_parser("render", parents=[common], help="heads on one core against numpy")
+    render.add_argument("--rounds", type=int, default=40, help="(default: %(default)s)")
+    render.set_defaults(run=_render)
     return parser
 
 

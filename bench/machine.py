@@ -24,6 +24,13 @@ def machine() -> str:
 
 def versions() -> str:
     """Of what the figures depend on."""
-    packages = ("mien", "nvidia-pytriton", "onnxruntime", "opencv-python-headless", "numpy")
+    packages = (
+        "mien",
+        "nvidia-pytriton",
+        "onnxruntime",
+        "opencv-python-headless",
+        "numpy",
+        "warp-lang",
+    )
     listed = ", ".join(f"{name} {version(name)}" for name in packages)
     return f"Python {platform.python_version()}, {listed}"

@@ -7,10 +7,11 @@ import datetime
 
 from bench.load import Load
 from bench.machine import machine, versions
+from bench.render import BATCHES, RenderBench
 from bench.soak import Soak
 from bench.verify import IN_FLIGHT, VerifyBench
 
-__all__ = ["soak_section", "verify_section"]
+__all__ = ["render_section", "soak_section", "verify_section"]
 
 
 def soak_section(soak: Soak, network: str, command: str) -> str:
@@ -31,6 +32,40 @@ def soak_section(soak: Soak, network: str, command: str) -> str:
         shown = " ".join(f"{mib:.0f}" for mib in samples)
         lines.append(f"| {name} | {shown} | {soak.growth_mib_per_1000(name):+.1f} MiB |")
     return "\n".join([*lines, ""])
+
+
+def render_section(bench: RenderBench, command: str) -> str:
+    """The section of RESULTS.md that `python -m bench render` writes."""
+    heads = [f"batch of {count}" if count > 1 else "one head" for count in BATCHES]
+    lines = [
+        f"## render: a head of {bench.triangles} triangles, one core",
+        "",
+        *_provenance(command),
+        "",
+        f"Milliseconds per head, from {bench.vertices} vertices to images in memory, on one",
+        f"pinned core; the best of {bench.rounds} rounds in turns, because the machine is shared.",
+        "numpy is the same work as array arithmetic (`bench/numpy_renderer.py`); the last column",
+        "is the share of pixels on which both agree to 1/255.",
+        "",
+        f"| what | {' | '.join(heads)} | numpy | faster than numpy | agree |",
+        "|---|---|---|---|---|---|",
+    ]
+    for what, numpy_ms in bench.numpy_ms.items():
+        ours = [bench.ours_ms[what, count] for count in BATCHES]
+        shown = " | ".join(f"{ms:.2f}" for ms in ours)
+        gain = f"{numpy_ms / ours[0]:.0f}x"
+        lines.append(
+            f"| {what} | {shown} | {numpy_ms:.1f} | {gain} | {bench.agreement[what]:.3%} |"
+        )
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"A renderer starts in {bench.compile_s:.1f} s where its kernels must be compiled, and",
+            f"in {bench.start_s:.2f} s from then on.",
+            "",
+        ]
+    )
 
 
 def _provenance(command: str) -> list[str]:
