@@ -171,9 +171,11 @@ class Painter:
         tongue = np.array([0.74, 0.37, 0.36]) * (0.55 + 0.45 * m["tongue_front"])[..., None]
         texture = np.where(m["tongue"][..., None], tongue, texture)
         ivory = np.array([0.93, 0.90, 0.83]) - who.tooth_shade * np.array([0.06, 0.08, 0.16])
-        teeth = ivory * (1 - 0.38 * m["tooth_gap"])[..., None] * (0.45 + 0.55 * m["tooth_lit"])[
-            ..., None
-        ]
+        teeth = (
+            ivory
+            * (1 - 0.38 * m["tooth_gap"])[..., None]
+            * (0.45 + 0.55 * m["tooth_lit"])[..., None]
+        )
         gum = flesh * 1.12
         teeth = _over(teeth, gum, m["gum"])
         return np.where(m["teeth"][..., None], teeth, texture)
@@ -327,4 +329,3 @@ def _mouth_masks(texels: Texels, z: Array) -> dict[str, Array]:
         "tongue": texels.of("tongue"),
         "tongue_front": _ramp(z, 0.02, 0.07),
     }
-

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The head and the albedo space as the world needs them, read once."""
+
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from mien_export.head_model import HeadModel, read_head
+from mien_export.networks.flame import Flame
+from mien_starter.skin.paint import Complexion, Painter
+from mien_starter.skin.texels import Texels, texels_of
+
+Array = npt.NDArray[Any]
+
+WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
+
+
+class Assets:
+    """Everything read from `starter/weights/head.npz` and `albedo.npz`."""
+
+    def __init__(self, folder: Path = WEIGHTS) -> None:
+        self.head: HeadModel = read_head(folder / "head.npz")
+        with np.load(folder / "head.npz") as arrays:
+            self.island: npt.NDArray[np.str_] = arrays["island"]
+            self.shape_from_attributes: Array = arrays["shape_from_attributes"]
+            self.shape_residual_std: Array = arrays["shape_residual_std"]
+        with np.load(folder / "albedo.npz") as arrays:
+            self._albedo = {name: arrays[name] for name in ("mean", "tex_dir", "weight")}
+        self.mean_albedo: Array = self._albedo["mean"].astype(np.float32)
+        self.albedo_directions: Array = self._albedo["tex_dir"].astype(np.float32)
+
+    @cached_property
+    def texels(self) -> Texels:
+        """Where every texel lies."""
+        return texels_of(self.head, self.island, self.mean_albedo.shape[0])
+
+    @cached_property
+    def flame(self) -> Flame:
+        """The head decoder, the same module that is exported and served."""
+        return Flame(self.head).eval()
+
+    @cached_property
+    def _painter(self) -> Painter:
+        return Painter(self.texels)
+
+    @cached_property
+    def _projector(self) -> tuple[Array, Array]:
+        root = np.sqrt(self._albedo["weight"] / self._albedo["weight"].sum())[..., None]
+        basis = (self.albedo_directions * root[..., None]).reshape(-1, 50).astype(np.float64)
+        return root, np.linalg.solve(basis.T @ basis, basis.T)
+
+    def texture_code(self, complexion: Complexion) -> Array:
+        """(50,) coefficients of the painted texture: what the space can say of it."""
+        root, inverse = self._projector
+        painted = self._painter.paint(complexion)
+        result: Array = inverse @ ((painted - self.mean_albedo) * root).ravel()
+        return result
+
+    def albedo(self, texture: Array) -> npt.NDArray[np.float32]:
+        """(256, 256, 3) RGB 0..1 of a texture code."""
+        full = self.mean_albedo + self.albedo_directions @ texture.astype(np.float32)
+        return np.clip(full, 0, 1).astype(np.float32)
+
+    def decode(self, shape: Array, expression: Array, pose: Array) -> tuple[Array, Array]:
+        """(V, 3) vertices and (68, 3) landmarks with the contour of that yaw, metres."""
+        with torch.no_grad():
+            vertices, _, landmarks = self.flame(
+                torch.from_numpy(shape[None]),
+                torch.from_numpy(expression[None]),
+                torch.from_numpy(pose[None]),
+            )
+        return vertices[0].numpy(), landmarks[0].numpy()
+
+    def expression_of(self, actions: Array) -> tuple[Array, Array]:
+        """(100,) expression and (15,) pose of (52,) action intensities.
+
+        Only the first 50 expression coefficients are used: DECA's codes hold no more.
+        """
+        expression = self.head.expression_from_actions @ actions.astype(np.float32)
+        expression[50:] = 0
+        return expression, self.head.pose_from_actions @ actions.astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def default_assets() -> Assets:
+    """The shipped ones."""
+    return Assets()
+
+
+__all__ = ["Assets", "default_assets"]
