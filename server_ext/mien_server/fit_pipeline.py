@@ -33,6 +33,10 @@ Array = NDArray[Any]
 FOUND_OUTPUTS = ("box_xyxy", "landmarks", "landmarks_68", "face_count", "error")
 CROPPER_OUTPUTS = ("face_224", "image_from_face_224", *FOUND_OUTPUTS)
 HEAD_OUTPUTS = ("vertices", "contour_landmarks_3d")
+BROKEN_CODES = (
+    "deca_encoder answered with codes that are no finite numbers; look at the photograph, and at "
+    "the precision and the weights behind fit_faces"
+)
 # face_cropper has looked at the header already.
 NO_LIMITS = ImageLimits(max_pixels=2**62, max_bytes=2**62, min_side_px=1)
 
@@ -75,16 +79,14 @@ def fit_requests(
     wants_overlay = np.concatenate(
         [np.full(len(request.image), "overlay" in request.outputs) for request in requests]
     )
-    (cropped,) = call_models([_crop_call(image, policies)])
-    fitted = np.flatnonzero(cropped["error"][:, 0] == b"")
-    rows = {name: cropped[name] for name in FOUND_OUTPUTS}
-    if fitted.size:
-        crops = {name: array[fitted] for name, array in cropped.items()}
-        drawn = np.flatnonzero(wants_overlay[fitted])
-        fits = _fits(crops, image[fitted, 0], drawn, call_models)
-        rows |= {name: _spread(array, fitted, len(image)) for name, array in fits.items()}
-    else:
-        rows |= _no_fits(len(image))
+    faces = dict(call_models([_crop_call(image, policies)])[0])
+    faces |= {"image": image[:, 0], "wants_overlay": wants_overlay}
+    faces |= _encoded(faces, call_models)
+    good = np.flatnonzero(faces["error"][:, 0] == b"")
+    rows = {name: faces[name] for name in FOUND_OUTPUTS} | _no_fits(len(image))
+    if good.size:
+        fits = _fits({name: array[good] for name, array in faces.items()}, call_models)
+        rows |= {name: _spread(array, good, len(image)) for name, array in fits.items()}
     rows["untrained"] = np.full((len(image), 1), untrained)
     return _answers(requests, rows)
 
@@ -96,19 +98,30 @@ def _crop_call(image: Array, policies: Sequence[str]) -> ModelCall:
     return ModelCall("face_cropper", {"image": image, **inputs}, CROPPER_OUTPUTS)
 
 
-def _fits(
-    crops: Mapping[str, Array], images: Array, drawn: NDArray[np.intp], call_models: CallModels
-) -> dict[str, Array]:
-    """Outputs of N faces; only those in `drawn` get an overlay, of the others it is empty."""
-    encode = ModelCall("deca_encoder", {"face_224": crops["face_224"]}, ("codes",))
-    codes = call_models([encode])[0]["codes"]
+def _encoded(faces: Mapping[str, Array], call_models: CallModels) -> dict[str, Array]:
+    """Codes of the faces that were found, NaN elsewhere, and the errors there are by now."""
+    errors = faces["error"].copy()
+    codes = np.full((len(errors), CODE_COUNT), np.nan, np.float32)
+    found = np.flatnonzero(errors[:, 0] == b"")
+    if found.size:
+        crops = {"face_224": faces["face_224"][found]}
+        codes[found] = call_models([ModelCall("deca_encoder", crops, ("codes",))])[0]["codes"]
+    broken = found[~np.isfinite(codes[found]).all(axis=1)]
+    codes[broken] = np.nan
+    errors[broken, 0] = str(ServingError("MODEL_FAILED", BROKEN_CODES)).encode()
+    return {"codes": codes, "error": errors}
+
+
+def _fits(faces: Mapping[str, Array], call_models: CallModels) -> dict[str, Array]:
+    """Outputs of N faces with codes; the overlay is empty where it is not wanted."""
+    codes, to_image = faces["codes"], faces["image_from_face_224"]
     parts = code_parts(codes)
+    drawn = np.flatnonzero(faces["wants_overlay"])
     calls = [ModelCall("flame_decoder", head_inputs(codes), HEAD_OUTPUTS)]
     if drawn.size:
         texture = {"texture": parts["texture"][drawn]}
         calls.append(ModelCall("texture_decoder", texture, ("albedo",)))
     head, *painted = call_models(calls)
-    to_image = crops["image_from_face_224"]
     landmarks = _in_image(head["contour_landmarks_3d"], parts["camera"], to_image)[..., :2]
     fits = {
         "codes": codes,
@@ -119,7 +132,7 @@ def _fits(
     }
     for textures in painted:
         sources = {
-            "image": images[drawn],
+            "image": faces["image"][drawn],
             "image_from_face_224": to_image[drawn],
             "vertices": head["vertices"][drawn],
             "camera": parts["camera"][drawn],

@@ -199,6 +199,30 @@ def test_a_failing_model_fails_the_call_that_was_shared():
         fit(request(photograph(1)), models=Broken())
 
 
+@pytest.mark.parametrize("nothing", [np.nan, np.inf])
+def test_codes_that_are_no_numbers_fail_their_own_photograph_alone(nothing):
+    class Overflowing(PlantedModels):
+        def deca_encoder(self, face_224):
+            codes = super().deca_encoder(face_224)["codes"]
+            codes[face_224[:, 0, 0, 0] == 2, 70] = nothing
+            return {"codes": codes}
+
+    models = Overflowing()
+
+    raised, reported = fit(
+        request(photograph(2)),
+        request(photograph(1), photograph(2), on_error="report", outputs=ALL),
+        models=models,
+    )
+
+    assert raised.code == "MODEL_FAILED"
+    assert reported["error"][:, 0].tolist()[0] == b""
+    assert reported["error"][1, 0].startswith(b"mien.MODEL_FAILED: deca_encoder")
+    assert np.isnan(reported["codes"][1]).all()
+    assert reported["overlay"][0, 0]
+    assert len(models.inputs_of("flame_decoder")["shape"]) == 1
+
+
 @pytest.mark.parametrize("size", [(300, 260), (2048, 1536)])
 def test_the_overlay_is_the_photograph_but_for_the_head(size):
     image = photograph(4, size)
