@@ -179,25 +179,36 @@ def test_a_light_of_another_shape_is_refused():
         shading(np.zeros(3), np.zeros((3, 9)))
 
 
+FIRST_CALLS = {
+    "rasterize": "rasterize(corners, faces, height=8, width=8).mask.all()",
+    "vertex_normals": "(abs(vertex_normals(corners, faces)) == (0, 0, 1)).all()",
+}
 FIRST_IMAGE = """
 import numpy as np
-from mien_server.rendering import rasterize
-corners = np.float32([(-1, -1, 0), (3, -1, 0), (-1, 3, 0)])
-raster = rasterize(corners[None], [(0, 1, 2)], height=8, width=8)
-raise SystemExit(0 if raster.mask.all() else "no image")
+from mien_server.rendering import rasterize, vertex_normals
+corners, faces = np.float32([[(-1, -1, 0), (3, -1, 0), (-1, 3, 0)]]), [(0, 1, 2)]
+raise SystemExit(0 if {call} else "wrong")
 """
 
 
-def first_image(cache):
+def first_image(cache, call=FIRST_CALLS["rasterize"]):
     environment = {**os.environ, "WARP_CACHE_PATH": str(cache)}
     return subprocess.Popen(
-        [sys.executable, "-c", FIRST_IMAGE],
+        [sys.executable, "-c", FIRST_IMAGE.format(call=call)],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@pytest.mark.parametrize("call", FIRST_CALLS.values(), ids=FIRST_CALLS)
+def test_whatever_is_called_first_nothing_is_printed(tmp_path, call):
+    process = first_image(tmp_path, call)
+    printed = process.communicate(timeout=120)
+
+    assert (*printed, process.returncode) == ("", "", 0)
 
 
 def test_processes_that_compile_at_once_all_draw_and_print_nothing(tmp_path):

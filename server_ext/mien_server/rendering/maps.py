@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mien_server.rendering.camera import project
 from mien_server.rendering.kernels import maps as maps_kernels
+from mien_server.rendering.kernels import normals as normals_kernels
 from mien_server.rendering.kernels import rasterizer as rasterizer_kernels
 from mien_server.rendering.normals import normals_on_device
 from mien_server.rendering.rasterizer import checked_vertices, fill_z_buffer
@@ -77,7 +78,7 @@ def make_scene(
     _check("albedo", texture.shape, [(count, 3, *texture.shape[2:4])])
     _check("camera", cameras.shape, [(count, 3)])
     _check("light", lights.shape, [(count, 9, 3), (count, 27)])
-    for module in (rasterizer_kernels, maps_kernels):
+    for module in (rasterizer_kernels, normals_kernels, maps_kernels):
         load_kernels(module, device)
     faces = device_array(topology.faces, wp.vec3i, device)
     heads = maps_kernels.Heads()

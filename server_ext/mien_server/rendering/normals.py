@@ -39,6 +39,7 @@ def vertex_normals(
     """
     points = checked_vertices(vertices)
     corners = checked_faces(faces, vertex_count=points.shape[1])
+    load_kernels(normals_kernels, device)
     normals = normals_on_device(
         device_array(points, wp.vec3f, device), device_array(corners, wp.vec3i, device), device
     )
@@ -47,8 +48,10 @@ def vertex_normals(
 
 
 def normals_on_device(vertices: Any, faces: Any, device: str) -> Any:
-    """`vertex_normals` of Warp arrays (B, V) of vec3f and (F,) of vec3i, indices in range."""
-    load_kernels(normals_kernels, device)
+    """`vertex_normals` of Warp arrays (B, V) of vec3f and (F,) of vec3i, indices in range.
+
+    `kernels.normals` must be loaded for the device.
+    """
     normals = wp.zeros(vertices.shape, dtype=wp.vec3f, device=device)
     wp.launch(
         normals_kernels.accumulate,

@@ -10,7 +10,6 @@ other.
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -47,37 +46,43 @@ def load_kernels(module: ModuleType, device: str) -> None:
     with _lock:  # Warp itself does not guard the first load against other threads
         if key in _loaded:
             return
-        _start()
-        if not wp.is_device_available(device):
-            names = ", ".join(str(found) for found in wp.get_devices())
-            raise ValueError(f"device is {device!r}; this machine has {names}")
-        wp.load_module(module, device=device)
+        try:
+            _start()
+            if not wp.is_device_available(device):
+                names = ", ".join(str(found) for found in wp.get_devices())
+                raise ValueError(f"device is {device!r}; this machine has {names}")
+            wp.load_module(module, device=device)
+        except OSError as error:
+            raise RuntimeError(
+                f"the folder of compiled kernels cannot be written: {error}. Set WARP_CACHE_PATH "
+                "to a folder that this user may write"
+            ) from error
         _loaded.add(key)
 
 
 def device_array(array: NDArray[Any], dtype: Any, device: str) -> Any:
-    """A Warp array of a C-contiguous numpy array: the same memory on a CPU, a copy on a GPU."""
+    """A Warp array of a C-contiguous numpy array: the same memory on a CPU, a copy on a GPU.
+
+    Only after `load_kernels`: by itself, Warp would start with a banner.
+    """
     return wp.array(array, dtype=dtype, device=device, copy=False)
 
 
 def _start() -> None:
     if wp.config.log_level == wp.LOG_INFO:  # the default, which prints a banner on stdout
         wp.config.log_level = wp.LOG_WARNING
-    try:
-        with _without_driver_notice():
-            wp.init()
-    except OSError as error:
-        raise RuntimeError(
-            f"the folder of compiled kernels cannot be made: {error}. Set WARP_CACHE_PATH to a "
-            "folder that this user may write"
-        ) from error
+    with _without_driver_notice():
+        wp.init()
 
 
 @contextmanager
 def _without_driver_notice() -> Iterator[None]:
     """Hold back standard error, and pass on everything but the notice that there is no GPU."""
-    sys.stderr.flush()
-    original = os.dup(2)
+    try:
+        original = os.dup(2)
+    except OSError:  # closed, so nobody would see it
+        yield
+        return
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
