@@ -99,6 +99,17 @@ def sha256_of_json(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def weights_digest(weights: Mapping[str, Any]) -> str:
+    """Digest what decides a graph's results: the network's name and its weights file, or its seed.
+
+    Graph files differ between versions of the tools that write them; this does not.
+
+    Args:
+        weights: with ``network``, ``sha256`` and ``seed``, as in a manifest.
+    """
+    return sha256_of_json({key: weights[key] for key in ("network", "sha256", "seed")})
+
+
 def model_files(model_dir: Path) -> list[str]:
     """List every file of a model directory but its manifest, by POSIX path inside it."""
     paths = (path for path in model_dir.rglob("*") if path.is_symlink() or not path.is_dir())
