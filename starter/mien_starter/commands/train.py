@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``train NAME``: follow the network's recipe; started again, it goes on where it stopped."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from mien_starter.errors import UsageError
+from mien_starter.progress import counting
+from mien_starter.recipes import NAMES, recipe_module
+
+DEFAULT_WORK = Path("build/starter")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
+    add("--data", type=Path, nargs="+", required=True, metavar="DIR", help="data sets")
+    add("--steps", type=int, metavar="N", help="instead of the recipe's; bends its schedule too")
+    add("--work", type=Path, metavar="DIR", help=f"of this run (default {DEFAULT_WORK}/NAME)")
+    add("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="that compute")
+    add("--workers", type=int, default=1, metavar="N", help="processes that make batches")
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Train, or finish training."""
+    import torch
+
+    from mien_starter.training.loop import train
+
+    if arguments.threads < 1 or arguments.workers < 0 or (arguments.steps or 1) < 1:
+        raise UsageError("--threads and --steps must be at least 1, --workers at least 0.")
+    torch.set_num_threads(arguments.threads)
+    module = recipe_module(arguments.name)
+    recipe = module.RECIPE
+    if arguments.steps:
+        recipe = dataclasses.replace(recipe, steps=arguments.steps)
+    directory = arguments.work or DEFAULT_WORK / arguments.name
+    task = module.make_task(recipe, arguments.data, directory.parent)
+    console.print(f"{recipe}\n{task.data}", highlight=False, markup=False, soft_wrap=True)
+    with counting(console, arguments.name, recipe.steps, "steps") as on_progress:
+        train(task, directory, workers=arguments.workers, on_progress=on_progress)
+    console.print(f"finished: {directory}", highlight=False, markup=False, soft_wrap=True)
+    return 0
