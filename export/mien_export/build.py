@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,15 +23,14 @@ from mien_export.manifest import (
 )
 from mien_export.plan import (
     CONFIG,
-    BuildRequest,
-    Dependencies,
     ModelPlan,
-    Specs,
-    check_names,
+    RepositoryPlan,
     make_plan,
     read_sources,
 )
 from mien_export.reporting import Reporter
+from mien_export.request import BuildRequest, check_names
+from mien_export.selection import Dependencies, Specs
 from mien_export.staging import link_or_copy, publish, staged
 
 
@@ -74,11 +73,11 @@ def build_repository(
     with staged(target, report_waiting) as staging:
         existing = _existing(target)
         device = engines.facts() if engines else {}
-        plans = make_plan(request, specs, dependencies, existing, device)
-        _check_connections(plans)
-        _note_left_out(plans, request, reporter)
+        plan = make_plan(request, specs, dependencies, existing, device)
+        _check_connections(plan.models)
+        _note_left_out(plan, request, reporter)
         builder = _Builder(request, staging, existing, reporter, engines)
-        built = [builder.build(plan) for plan in plans]
+        built = [builder.build(model) for model in plan.models]
         reporter.step("repository", f"publishing to {target}")
         publish(staging, target)
     return built
@@ -121,6 +120,9 @@ class _Builder:
         for name in plan.files:
             (model_dir / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(plan.origin / name, model_dir / name)
+        for asset, weights in plan.assets:
+            self.reporter.step(plan.model, f"{asset.file} from {weights.name}")
+            asset.write(weights, model_dir / asset.file)
         built = None
         if plan.graph:
             built = build_graphs(
@@ -169,7 +171,7 @@ def _existing(target: Path) -> dict[str, Manifest]:
     return manifests
 
 
-def _check_connections(plans: list[ModelPlan]) -> None:
+def _check_connections(plans: Sequence[ModelPlan]) -> None:
     contracts = {plan.model: plan.contract for plan in plans}
     for contract in contracts.values():
         problems = ensemble_mismatches(contract, contracts) if contract.kind == "ensemble" else []
@@ -177,8 +179,10 @@ def _check_connections(plans: list[ModelPlan]) -> None:
             raise ContractError(f"{contract.name} does not connect: {'; '.join(problems)}.")
 
 
-def _note_left_out(plans: list[ModelPlan], request: BuildRequest, reporter: Reporter) -> None:
-    for plan in plans:
-        left_out = set(request.precisions) - set(plan.graph.precisions) if plan.graph else set()
+def _note_left_out(plan: RepositoryPlan, request: BuildRequest, reporter: Reporter) -> None:
+    for model, reason in sorted(plan.left_out.items()):
+        reporter.note(f"{model} is left out: {reason}")
+    for item in plan.models:
+        left_out = set(request.precisions) - set(item.graph.precisions) if item.graph else set()
         if left_out:
-            reporter.note(f"{plan.model}: not offered in {', '.join(sorted(left_out))}; left out")
+            reporter.note(f"{item.model}: not offered in {', '.join(sorted(left_out))}; left out")

@@ -167,11 +167,10 @@ class _Check:
             self._parity(graphs, contract)
 
     def _parity(self, graphs: Mapping[str, Mapping[str, Any]], contract: ModelContract) -> None:
-        spec = contract.inputs[0]
-        cases: list[Arrays] = list(example_cases(spec.name, spec.dims[-1], contract.max_batch_size))
+        cases: list[Arrays] = list(example_cases(contract))
         reference = run_onnx(self.model_dir / "1/model.onnx", cases)
         self._finite(reference)
-        self._batching(cases, reference, spec.name)
+        self._batching(cases, reference)
         for name, graph in graphs.items():
             if name == "1/model.onnx" or not name.endswith(".onnx"):
                 continue
@@ -189,9 +188,10 @@ class _Check:
                 if not np.isfinite(array).all():
                     self.problems.append(f"1/model.onnx: {name} has NaN or infinite values")
 
-    def _batching(self, cases: Sequence[Arrays], outputs: Sequence[Arrays], name: str) -> None:
+    def _batching(self, cases: Sequence[Arrays], outputs: Sequence[Arrays]) -> None:
         """The first sample of the full batch must not know its neighbours."""
-        alone = run_onnx(self.model_dir / "1/model.onnx", [{name: cases[-1][name][:1]}])
+        one = {name: array[:1] for name, array in cases[-1].items()}
+        alone = run_onnx(self.model_dir / "1/model.onnx", [one])
         first = [{key: array[:1] for key, array in outputs[-1].items()}]
         reason = "a sample does not know its batch"
         tolerances = {key: Tolerance(reason, min_cosine=_BATCH_COSINE) for key in first[0]}

@@ -51,6 +51,10 @@ class DetectorNetwork:
         """Name the family; its code is part of the exporter."""
         return f"{self.family.name} {self.summary}"
 
+    def weights_files(self, checkpoint: Path) -> tuple[Path, ...]:
+        """Give the checkpoint: nothing lies beside it."""
+        return (checkpoint,)
+
     def write_onnx(
         self, contract: ModelContract, weights: WeightsRequest, tolerances: Tolerances, path: Path
     ) -> FirstGraph:

@@ -71,10 +71,7 @@ class EngineTools:
             engine = model_dir / "1" / name
             with self.device.context():
                 build_engine(self.trt, fp16, plan.contract, engine, timing_cache)
-                spec = plan.contract.inputs[0]
-                cases: list[Arrays] = list(
-                    example_cases(spec.name, spec.dims[-1], plan.contract.max_batch_size)
-                )
+                cases: list[Arrays] = list(example_cases(plan.contract))
                 found = run_engine(self.trt, self.device, engine, cases)
             tolerances = plan.graph.spec.tolerances["tensorrt"] if plan.graph else {}
             parity = compare(run_onnx(fp32, cases), found, tolerances)

@@ -24,6 +24,7 @@ def convert_to_fp16(
     *,
     fp32_op_types: Collection[str] = (),
     fp32_node_prefix: str = "",
+    fp16_node_prefix: str = "",
 ) -> None:
     """Convert a graph.
 
@@ -33,12 +34,14 @@ def convert_to_fp16(
         path: file to write.
         fp32_op_types: operators that stay in fp32, such as norms that overflow.
         fp32_node_prefix: nodes with such names stay in fp32; empty for none.
+        fp16_node_prefix: only nodes with such names become fp16; empty for all the rest.
     """
     model = onnx.load(source)
     blocked = [
         node.name
         for node in model.graph.node
-        if fp32_node_prefix and node.name.startswith(fp32_node_prefix)
+        if (fp32_node_prefix and node.name.startswith(fp32_node_prefix))
+        or not node.name.startswith(fp16_node_prefix)
     ]
     with warnings.catch_warnings():
         # The converter says so for every weight below 6e-8, which it rounds to that.

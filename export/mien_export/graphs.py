@@ -88,8 +88,6 @@ class _Variants:
 
     def __init__(self, plan: ModelPlan, graph: GraphPlan, model_dir: Path, fp32: Path) -> None:
         self.plan, self.graph, self.model_dir, self.fp32_path = plan, graph, model_dir, fp32
-        spec = plan.contract.inputs[0]
-        self.input_name, self.px = spec.name, spec.dims[-1]
 
     def fp16(self) -> dict[str, Any]:
         path = self.model_dir / "1/model.fp16.onnx"
@@ -106,6 +104,7 @@ class _Variants:
             path,
             fp32_op_types=spec.fp32_op_types,
             fp32_node_prefix=spec.fp32_node_prefix,
+            fp16_node_prefix=spec.fp16_node_prefix,
         )
 
     def int8(self) -> dict[str, Any]:
@@ -149,11 +148,11 @@ class _Variants:
         return report
 
     def _examples(self) -> list[Arrays]:
-        return list(example_cases(self.input_name, self.px, self.plan.contract.max_batch_size))
+        return list(example_cases(self.plan.contract))
 
     def _in_batches(self, images: Array) -> list[Arrays]:
-        size = max(self.plan.contract.max_batch_size, 1)
-        return [{self.input_name: images[i : i + size]} for i in range(0, len(images), size)]
+        size, name = max(self.plan.contract.max_batch_size, 1), self.plan.contract.inputs[0].name
+        return [{name: images[i : i + size]} for i in range(0, len(images), size)]
 
     def _write_config(self, precision: str, filename: str) -> None:
         text = with_model_file(self.plan.config_text, filename, f"{self.plan.model}/{CONFIG}")
@@ -173,13 +172,19 @@ def _record(path: Path, precision: str, parity: dict[str, Any]) -> dict[str, Any
 
 def _weights_record(graph: GraphPlan, first: FirstGraph) -> dict[str, Any]:
     checkpoint = graph.weights.checkpoint
+    beside = {
+        name: digest
+        for name, digest in graph.weights_digests.items()
+        if checkpoint and name != checkpoint.name
+    }
     return {
-        "source": "checkpoint" if checkpoint else "random",
+        "source": graph.source,
         "seed": graph.weights.seed,
         "network": graph.network,
         "parameters": first.parameters,
         "file": checkpoint.name if checkpoint else None,
         "sha256": first.checkpoint_sha256,
+        "beside": beside,
         "licence": graph.licence,
         "allow_commercial": graph.allow_commercial,
     }

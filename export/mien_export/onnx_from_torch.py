@@ -20,11 +20,32 @@ from torch import nn
 from mien_export.contract import ModelContract
 from mien_export.errors import ConversionError
 from mien_export.onnx_files import save_onnx, without_debris
-from mien_export.parity import Arrays
+from mien_export.parity import (
+    Arrays,
+    ParityReport,
+    Tolerances,
+    compare,
+    example_cases,
+    run_onnx,
+)
 
 # GroupNorm is native from 18 on; at 20 TensorRT silently takes GridSample for nearest.
 OPSET = 18
 _EXAMPLE_BATCH = 2  # 0 and 1 would be specialised away
+
+
+def export_and_compare(
+    module: nn.Module, contract: ModelContract, tolerances: Tolerances, path: Path
+) -> ParityReport:
+    """Export a module and compare the graph with it on example inputs.
+
+    Raises:
+        ConversionError: the exporter cannot take the module.
+        ContractError: the exported graph is not what the contract says.
+    """
+    export_onnx(module, contract, path)
+    cases: list[Arrays] = list(example_cases(contract))
+    return compare(run_torch(module, contract, cases), run_onnx(path, cases), tolerances)
 
 
 def export_onnx(module: nn.Module, contract: ModelContract, path: Path) -> None:
@@ -66,6 +87,8 @@ def _quiet_exporter() -> Iterator[None]:
         with warnings.catch_warnings():
             # torch 2.13 deprecates a class that its own exporter copies.
             warnings.filterwarnings("ignore", r".*LeafSpec.*is deprecated", FutureWarning)
+            # All inputs of a graph share the one batch dimension; that is said per input.
+            warnings.filterwarnings("ignore", r"# The axis name: batch will not", UserWarning)
             yield
     finally:
         registry.setLevel(level)

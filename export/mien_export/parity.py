@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from mien_export.contract import ModelContract, TensorSpec
 from mien_export.errors import ParityError
 
 Array = npt.NDArray[Any]
@@ -182,12 +183,57 @@ def example_noise(batch_size: int, px: int, seed: int) -> npt.NDArray[np.float32
     return rng.uniform(0, 255, (batch_size, 3, px, px)).astype(np.float32)
 
 
-def example_cases(name: str, px: int, max_batch_size: int, seed: int = 0) -> list[dict[str, Array]]:
-    """Make parity inputs: one image alone, one noise alone, and a full batch of both kinds."""
-    half = max_batch_size // 2
-    full = [
-        example_images(max_batch_size - half, px, seed + 2),
-        example_noise(half, px, seed + 3),
-    ]
-    arrays = [example_images(1, px, seed), example_noise(1, px, seed + 1), np.concatenate(full)]
-    return [{name: array} for array in arrays]
+def example_batch(contract: ModelContract, batch_size: int, seed: int) -> dict[str, Array]:
+    """Make inputs of the kind a graph is for, such as every calculation on its statistics needs.
+
+    Args:
+        contract: says what the inputs are: [3, px, px] is an image, everything else coefficients.
+        batch_size: B.
+        seed: the same seed gives the same inputs.
+
+    Returns:
+        Photograph-like images in RGB 0..255, and coefficients of unit variance.
+    """
+    seeds = range(seed, seed + 10 * len(contract.inputs), 10)
+    return {
+        spec.name: example_images(batch_size, spec.dims[-1], own_seed)
+        if _is_image(spec)
+        else _example_coefficients(batch_size, spec.dims, own_seed)
+        for spec, own_seed in zip(contract.inputs, seeds, strict=True)
+    }
+
+
+def example_cases(contract: ModelContract, seed: int = 0) -> list[dict[str, Array]]:
+    """Make parity inputs from the contract alone: two samples by themselves, and a full batch.
+
+    For images these are one like a photograph, one of noise, and a batch of both kinds.
+    """
+    largest = max(contract.max_batch_size, 1)
+    seeds = range(seed, seed + 10 * len(contract.inputs), 10)
+    by_input = {
+        spec.name: (_image_cases if _is_image(spec) else _coefficient_cases)(spec, largest, own)
+        for spec, own in zip(contract.inputs, seeds, strict=True)
+    }
+    return [{name: arrays[i] for name, arrays in by_input.items()} for i in range(3)]
+
+
+def _is_image(spec: TensorSpec) -> bool:
+    return len(spec.dims) == 3 and spec.dims[0] == 3 and spec.dims[1] == spec.dims[2]
+
+
+def _image_cases(spec: TensorSpec, largest: int, seed: int) -> list[Array]:
+    px, half = spec.dims[-1], largest // 2
+    full = [example_images(largest - half, px, seed + 2), example_noise(half, px, seed + 3)]
+    return [example_images(1, px, seed), example_noise(1, px, seed + 1), np.concatenate(full)]
+
+
+def _coefficient_cases(spec: TensorSpec, largest: int, seed: int) -> list[Array]:
+    sizes = (1, 1, largest)
+    return [_example_coefficients(n, spec.dims, seed + i) for i, n in enumerate(sizes)]
+
+
+def _example_coefficients(
+    batch_size: int, dims: Sequence[int], seed: int
+) -> npt.NDArray[np.float32]:
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((batch_size, *dims)).astype(np.float32)

@@ -8,14 +8,14 @@ is, but for its ``untrained`` mark and the detector it uses, which follow its de
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mien_export.calibration import CalibrationSet, read_calibration
 from mien_export.config_text import set_parameters
 from mien_export.contract import ModelContract, parse_config, read_config
-from mien_export.errors import CheckpointError, ContractError, TargetError, UsageError
+from mien_export.errors import CheckpointError, ContractError, TargetError
 from mien_export.manifest import (
     Manifest,
     digest_files,
@@ -26,47 +26,27 @@ from mien_export.manifest import (
     sources_digest,
     tool_versions,
 )
-from mien_export.spec import Dependency, ExportSpec, WeightsRequest
+from mien_export.request import BuildRequest
+from mien_export.selection import Dependencies, Needs, Selection, Specs, select_all, select_named
+from mien_export.spec import Asset, ExportSpec, WeightsRequest
 
 CONFIG = "config.pbtxt"
-Specs = Mapping[str, ExportSpec]
-Dependencies = Mapping[str, tuple[Dependency, ...]]
-
-
-@dataclass(frozen=True)
-class BuildRequest:
-    """What the user asked for; mappings are by model name.
-
-    Attributes:
-        target: directory of the built repository.
-        source: directory of the contracts.
-        random_seed: seed for graphs without a checkpoint; None: they must have one.
-        models: what to build; empty for everything.
-        force: build even what has not changed.
-    """
-
-    target: Path
-    source: Path
-    networks: Mapping[str, str] = field(default_factory=dict)
-    checkpoints: Mapping[str, Path] = field(default_factory=dict)
-    random_seed: int | None = None
-    precisions: tuple[str, ...] = ("fp32",)
-    calibration: Path | None = None
-    parameters: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    licences: Mapping[str, str] = field(default_factory=dict)
-    allow_commercial: Mapping[str, bool] = field(default_factory=dict)
-    models: frozenset[str] = frozenset()
-    force: bool = False
 
 
 @dataclass(frozen=True)
 class GraphPlan:
-    """How the graphs of a model will be made."""
+    """How the graphs of a model will be made.
+
+    Attributes:
+        source: of the weights: "random", "checkpoint" or "starter".
+        weights_digests: SHA-256 of every weights file that will be read, by name.
+    """
 
     spec: ExportSpec
     network: str
     weights: WeightsRequest
-    checkpoint_sha256: str | None
+    source: str
+    weights_digests: Mapping[str, str]
     precisions: tuple[str, ...]
     calibration: CalibrationSet | None
     licence: str
@@ -76,7 +56,7 @@ class GraphPlan:
         """Everything that decides what the graphs will be, as JSON."""
         return {
             "spec": self.spec.fingerprint(self.network),
-            "weights": [self.checkpoint_sha256, self.weights.seed],
+            "weights": [self.source, dict(self.weights_digests), self.weights.seed],
             "precisions": self.precisions,
             "calibration": self.calibration.digest if self.calibration else None,
             "licence": [self.licence, self.allow_commercial],
@@ -95,6 +75,7 @@ class ModelPlan:
         depends_on: direct dependencies.
         inputs_digest: equal digests mean equal results.
         graph: None for pipelines and carried models.
+        assets: files made from weights, each with the weights file.
         carried: the manifest in the target, where the model is carried over.
     """
 
@@ -106,12 +87,26 @@ class ModelPlan:
     untrained: bool
     inputs_digest: str
     graph: GraphPlan | None = None
+    assets: tuple[tuple[Asset, Path], ...] = ()
     carried: Manifest | None = None
 
     @property
     def model(self) -> str:
         """Its name in the repository."""
         return self.contract.name
+
+
+@dataclass(frozen=True)
+class RepositoryPlan:
+    """What a build will make.
+
+    Attributes:
+        models: dependencies first.
+        left_out: models that need weights which nobody gave, with the reason.
+    """
+
+    models: tuple[ModelPlan, ...]
+    left_out: Mapping[str, str]
 
 
 def read_sources(source: Path) -> dict[str, ModelContract]:
@@ -134,7 +129,7 @@ def make_plan(
     dependencies: Dependencies,
     existing: Mapping[str, Manifest],
     device: Mapping[str, str],
-) -> list[ModelPlan]:
+) -> RepositoryPlan:
     """Plan every model of the resulting repository, dependencies first.
 
     Args:
@@ -160,43 +155,28 @@ class _Planner:
         existing: Mapping[str, Manifest],
         device: Mapping[str, str],
     ) -> None:
-        self.request, self.specs, self.dependencies = request, specs, dependencies
+        self.request, self.specs = request, specs
         self.sources = read_sources(request.source)
-        self.selected = self._select(existing)
+        self.needs = Needs(self.sources, specs, dependencies)
+        self.selection = self._select(existing)
+        selected = self.selection.selected
         kept = existing if request.models else {}
-        self.carried = {name: kept[name] for name in kept if name not in self.selected}
+        self.carried = {name: kept[name] for name in kept if name not in selected}
         for name, manifest in self.carried.items():
             _require_intact(request.target / name, manifest)
-        self.present = self.selected | self.carried.keys()
+        self.present = selected | self.carried.keys()
         self.tools = {**tool_versions(), "sources": sources_digest(), **device}
         self.plans: dict[str, ModelPlan] = {}
 
-    def plan(self) -> list[ModelPlan]:
+    def plan(self) -> RepositoryPlan:
         for model in sorted(self.present):
             self._visit(model)
-        return list(self.plans.values())
+        return RepositoryPlan(tuple(self.plans.values()), self.selection.left_out)
 
-    def _select(self, existing: Mapping[str, Manifest]) -> set[str]:
-        optional = {name for name, spec in self.specs.items() if spec.is_optional}
-        if not self.request.models:
-            return self.sources.keys() - (optional - self.request.checkpoints.keys())
-        selected: set[str] = set()
-        waiting = set(self.request.models)
-        while waiting:
-            model = waiting.pop()
-            selected.add(model)
-            calls = self._calls(model, self.request.models)
-            waiting |= {name for name in calls if name not in existing} - selected
-        return selected
-
-    def _calls(self, model: str, present: object) -> tuple[str, ...]:
-        steps = tuple(step.model for step in self.sources[model].steps)
-        stated = tuple(item.model for item in self._stated(model, present))
-        return tuple(sorted(set(steps + stated)))
-
-    def _stated(self, model: str, present: Any) -> list[Dependency]:
-        items = self.dependencies.get(model, ())
-        return [item for item in items if not item.when_built or item.model in present]
+    def _select(self, existing: Mapping[str, Manifest]) -> Selection:
+        if self.request.models:
+            return select_named(self.needs, self.request.models, existing)
+        return select_all(self.needs, self.request.checkpoints)
 
     def _visit(self, model: str) -> None:
         if model in self.plans:
@@ -206,8 +186,9 @@ class _Planner:
                 f"{model!r} is called by a pipeline or lies in the target, but has no contract in "
                 f"{self.request.source}. Add it there, or build into an empty directory."
             )
-        depends_on = self._calls(model, self.present)
-        for name in depends_on:
+        depends_on = self.needs.calls(model, self.present)
+        assets = {} if model in self.carried else self.needs.assets(model)
+        for name in (*depends_on, *sorted(assets)):
             self._visit(name)
         if self.sources[model].kind == "graph":
             self.plans[model] = (
@@ -221,14 +202,21 @@ class _Planner:
         untrained = any(self.plans[name].untrained for name in depends_on)
         before = carried.depends_on if carried else ()
         values: dict[str, str] = {}
-        for item in self._stated(model, self.present):
+        for item in self.needs.stated(model, self.present):
             values |= item.sets if item.model not in before else {}
-        values |= self.request.parameters.get(model, {})
+        values |= self._parameters(model)
         return self._model_plan(model, values, depends_on, untrained=untrained)
+
+    def _parameters(self, model: str) -> dict[str, str]:
+        """Values that the request sets, and before them those that belong to starter weights."""
+        values: dict[str, str] = {}
+        for graph, by_model in (self.request.starters or {}).items():
+            values |= by_model.get(model, {}) if graph in self.selection.selected else {}
+        return values | dict(self.request.parameters.get(model, {}))
 
     def _graph(self, model: str) -> ModelPlan:
         graph = self._graph_plan(model)
-        values = self.request.parameters.get(model, {})
+        values = self._parameters(model)
         untrained = graph.weights.checkpoint is None
         return self._model_plan(model, values, (), untrained=untrained, graph=graph)
 
@@ -253,7 +241,9 @@ class _Planner:
             values = {**values, "untrained": str(untrained).lower()}
         text = set_parameters(text, values, label)
         contract = parse_config(text, label)
-        files = tuple(name for name in model_files(origin) if _belongs(name))
+        assets, made_from = self._assets(model)
+        written = {asset.file for asset, _ in assets}
+        files = tuple(n for n in model_files(origin) if _belongs(n) and n not in written)
         if contract.kind == "python" and "1/model.py" not in files:
             raise ContractError(
                 f'{model} has backend "python" but {origin / "1/model.py"} does not exist; '
@@ -261,11 +251,12 @@ class _Planner:
             )
         inputs = {
             "config": text,
-            "files": digest_files(origin, files),
+            "files": digest_files(origin, (name for name in files if name not in made_from)),
             "depends_on": depends_on,
             "untrained": untrained,
             "tools": self.tools,
             "graph": graph.inputs() if graph else None,
+            "assets": made_from,
         }
         return ModelPlan(
             contract=contract,
@@ -276,8 +267,28 @@ class _Planner:
             untrained=untrained,
             inputs_digest=sha256_of_json(inputs),
             graph=graph,
+            assets=assets,
             carried=self.carried.get(model),
         )
+
+    def _assets(self, model: str) -> tuple[tuple[tuple[Asset, Path], ...], dict[str, Any]]:
+        """Files of the model that are made from weights, and what decides their contents."""
+        to_write: list[tuple[Asset, Path]] = []
+        made_from: dict[str, Any] = {}
+        for name, assets in self.needs.assets(model).items():
+            if model in self.carried:
+                digests = _weights_digests(self.carried.get(name))
+            else:
+                graph = self.plans[name].graph
+                if graph is None or graph.weights.checkpoint is None:
+                    raise CheckpointError(
+                        f"{model} is made from the weights file of {name}, which is random here. "
+                        f"Give --checkpoint {name}=PATH."
+                    )
+                digests = dict(graph.weights_digests)
+                to_write += [(asset, graph.weights.checkpoint) for asset in assets]
+            made_from |= {asset.file: digests for asset in assets}
+        return tuple(to_write), made_from
 
     def _graph_plan(self, model: str) -> GraphPlan:
         request, spec = self.request, self.specs.get(model)
@@ -295,17 +306,26 @@ class _Planner:
         if "int8" in precisions and request.calibration:
             px = self.sources[model].inputs[0].dims[-1]
             calibration = read_calibration(request.calibration, px)
-        checkpoint = weights.checkpoint
+        checkpoint, random = weights.checkpoint, weights.checkpoint is None
+        files = spec.networks[network].weights_files(checkpoint) if checkpoint else ()
+        own = model in (request.starters or {})
+        source = "random" if random else "starter" if own else "checkpoint"
         return GraphPlan(
             spec=spec,
             network=network,
             weights=weights,
-            checkpoint_sha256=sha256_of_file(checkpoint) if checkpoint else None,
+            source=source,
+            weights_digests={file.name: sha256_of_file(file) for file in files},
             precisions=precisions,
             calibration=calibration,
-            licence=request.licences.get(model, "unknown" if checkpoint else "none"),
-            allow_commercial=request.allow_commercial.get(model, checkpoint is None),
+            licence=request.licences.get(model, "none" if random else "unknown"),
+            allow_commercial=request.allow_commercial.get(model, random),
         )
+
+
+def _weights_digests(graph: Manifest | None) -> dict[str, str]:
+    weights = (graph.weights if graph else None) or {}
+    return {weights.get("file", ""): weights.get("sha256", ""), **weights.get("beside", {})}
 
 
 def _belongs(name: str) -> bool:
@@ -336,36 +356,7 @@ def _weights(request: BuildRequest, spec: ExportSpec, network: str) -> WeightsRe
     if takes_random and request.random_seed is not None:
         return WeightsRequest(seed=request.random_seed)
     random = ", or --weights random to try the machinery untrained" if takes_random else ""
+    lacks = "" if request.starters is None else f" (the starter weights have no {network} for it)"
     raise CheckpointError(
-        f"{spec.model} has no weights. Give --checkpoint {spec.model}=PATH{random}."
+        f"{spec.model} has no weights{lacks}. Give --checkpoint {spec.model}=PATH{random}."
     )
-
-
-def check_names(request: BuildRequest, sources: Mapping[str, ModelContract], specs: Specs) -> None:
-    """Refuse options that name an unknown model, graph, network or parameter."""
-    for model in [*request.models, *request.parameters]:
-        _require(model, sources, "model")
-    by_graph = (request.networks, request.checkpoints, request.licences, request.allow_commercial)
-    for option in by_graph:
-        for model in option:
-            _require(model, specs, "graph")
-    for model, network in request.networks.items():
-        _require(network, specs[model].networks, f"network of {model}")
-    for model, values in request.parameters.items():
-        for key in values:
-            _require(key, sources[model].parameters, f"parameter of {model}")
-        if "untrained" in values:
-            raise UsageError(
-                f"{model}.untrained cannot be set: it follows from the weights. "
-                f"Give --checkpoint to have trained ones."
-            )
-    if "int8" in request.precisions and request.calibration is None:
-        raise UsageError(
-            "precision int8 needs calibration images: give --calibration DIR with some hundred "
-            "aligned 112x112 face crops (JPEG or PNG), or an .npy of (N, 112, 112, 3) uint8."
-        )
-
-
-def _require(name: str, allowed: Mapping[str, object], what: str) -> None:
-    if name not in allowed:
-        raise UsageError(f"unknown {what} {name!r}; it has {', '.join(sorted(allowed))}.")

@@ -3,37 +3,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
-from mien_export.parity import example_images
+from mien_export.parity import Array
 
-_STATISTICS_BATCH = 16
 _FIRST_SLOPE = 0.25  # PReLU's usual start
 
 
-def fill_randomly(module: nn.Module, example_px: int, seed: int) -> None:
-    """Draw the weights, then settle every BatchNorm on seeded images.
+def fill_randomly(module: nn.Module, examples: Sequence[Array], seed: int) -> None:
+    """Draw the weights, then settle every BatchNorm on example inputs.
 
     A deep network with untouched BatchNorm statistics maps all inputs to nearly one embedding;
     with measured ones different images are far apart, as a caller of the pipeline expects.
 
     Args:
-        module: takes (B, 3, px, px) RGB 0..255; changed in place.
-        example_px: side of the input images.
+        module: changed in place.
+        examples: its arguments, each (B, ...), of the kind it will see.
         seed: the same seed gives the same weights.
     """
     generator = torch.Generator().manual_seed(seed)
     for part in module.modules():
         _draw(part, generator)
-    _settle_statistics(module, example_images(_STATISTICS_BATCH, example_px, seed))
+    _settle_statistics(module, examples)
 
 
 @torch.no_grad()
 def _draw(part: nn.Module, generator: torch.Generator) -> None:
     if isinstance(part, nn.Conv2d | nn.Linear):
-        # Kaiming, fan in: keeps the variance of activations through the layers.
-        deviation = (2.0 / part.weight[0].numel()) ** 0.5
+        # Kaiming, fan in: keeps the variance of activations through the layers. A last layer may
+        # ask for less, where what it gives has a scale of its own.
+        deviation = getattr(part, "random_gain", 1.0) * (2.0 / part.weight[0].numel()) ** 0.5
         part.weight.normal_(0.0, deviation, generator=generator)
         if part.bias is not None:
             part.bias.zero_()
@@ -44,7 +46,7 @@ def _draw(part: nn.Module, generator: torch.Generator) -> None:
 
 
 @torch.no_grad()
-def _settle_statistics(module: nn.Module, images: object) -> None:
+def _settle_statistics(module: nn.Module, examples: Sequence[Array]) -> None:
     norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     # One thread: the order of summation, and with it the last bit, depends on their number.
@@ -54,7 +56,7 @@ def _settle_statistics(module: nn.Module, images: object) -> None:
         for norm in norms:
             norm.momentum = 1.0  # the running statistics become those of this batch
             norm.train()
-        module(torch.as_tensor(images))
+        module(*(torch.as_tensor(array) for array in examples))
     finally:
         torch.set_num_threads(threads)
         for norm, momentum in zip(norms, momenta, strict=True):

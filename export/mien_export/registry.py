@@ -6,10 +6,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mien_export.spec import Dependency, ExportSpec
-from mien_export.specs import face_detector, face_recognizer
+from mien_export.specs import face_detector, face_recognizer, flame_decoder, texture_decoder
 
 SPECS: Mapping[str, ExportSpec] = {
-    spec.model: spec for spec in (face_detector.SPEC, face_recognizer.SPEC)
+    spec.model: spec
+    for spec in (
+        face_detector.SPEC,
+        face_recognizer.SPEC,
+        flame_decoder.SPEC,
+        texture_decoder.SPEC,
+    )
 }
 
 # Ensembles name their steps in config.pbtxt; what a model.py calls stands here.

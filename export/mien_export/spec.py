@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -52,6 +52,9 @@ class Network(Protocol):
     def takes_random_weights(self) -> bool:
         """False where only a weights file makes sense."""
 
+    def weights_files(self, checkpoint: Path) -> tuple[Path, ...]:
+        """Give every file that is read where this checkpoint is given, itself first."""
+
     def fingerprint(self) -> str:
         """Everything about this choice that changes the graph, besides the exporter's code."""
 
@@ -59,6 +62,21 @@ class Network(Protocol):
         self, contract: ModelContract, weights: WeightsRequest, tolerances: Tolerances, path: Path
     ) -> FirstGraph:
         """Write the fp32 graph and compare it with its source."""
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file of another model that the build makes from the weights of a graph.
+
+    Attributes:
+        model: whose file it is; it cannot be built without the graph.
+        file: path inside its directory.
+        write: (weights file, path) writes it; the same weights give the same bytes.
+    """
+
+    model: str
+    file: str
+    write: Callable[[Path, Path], None]
 
 
 @dataclass(frozen=True)
@@ -72,7 +90,9 @@ class ExportSpec:
         tolerances: per precision, per output.
         fp32_op_types: operators that stay in fp32 in the fp16 graph.
         fp32_node_prefix: nodes with such names stay in fp32 too; empty for none.
+        fp16_node_prefix: only nodes with such names become fp16; empty for all the rest.
         is_optional: built only where a checkpoint is given.
+        assets: files of other models that are made from this graph's weights.
     """
 
     model: str
@@ -81,7 +101,9 @@ class ExportSpec:
     tolerances: Mapping[str, Mapping[str, Tolerance]]
     fp32_op_types: tuple[str, ...] = ()
     fp32_node_prefix: str = ""
+    fp16_node_prefix: str = ""
     is_optional: bool = False
+    assets: tuple[Asset, ...] = ()
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -91,7 +113,7 @@ class ExportSpec:
     def fingerprint(self, network: str) -> str:
         """Everything of the spec that changes what is built with this network."""
         chosen = self.networks[network].fingerprint()
-        rest = (self.tolerances, self.fp32_op_types, self.fp32_node_prefix)
+        rest = (self.tolerances, self.fp32_op_types, self.fp32_node_prefix, self.fp16_node_prefix)
         return f"{self.model} {network} {chosen} {rest!r}"
 
 

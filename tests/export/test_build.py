@@ -69,6 +69,7 @@ def test_manifests_hold_what_the_contracts_document_says(target):
         "parameters": 512 * 3 * 49,
         "file": None,
         "sha256": None,
+        "beside": {},
         "licence": "none",
         "allow_commercial": True,
     }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tiny networks through the real export path."""
 
+import dataclasses
 import getpass
 import re
 from pathlib import Path
@@ -128,7 +129,7 @@ def test_the_exporters_own_threads_do_not_change_the_file(graphs, tmp_path):
 def test_fp16_halves_the_file_and_keeps_the_interface(graphs, tmp_path):
     path = tmp_path / "half.onnx"
     convert_to_fp16(graphs["iresnet"], CONTRACT, path, fp32_op_types=SPEC.fp32_op_types)
-    cases = example_cases("crop_112", 112, 4)
+    cases = example_cases(dataclasses.replace(CONTRACT, max_batch_size=4))
     report = compare(run_onnx(graphs["iresnet"], cases), run_onnx(path, cases), TOLERANCES["fp16"])
 
     assert report, report.failures

@@ -12,6 +12,7 @@ from mien_export.networks.iresnet import (
     IResNet,
     IResNetConfig,
 )
+from mien_export.parity import example_images
 from mien_export.random_weights import fill_randomly
 from mien_export.wrappers import FaceRecognizer
 
@@ -103,7 +104,7 @@ def test_a_feature_of_zeros_stays_finite():
 )
 def test_random_weights_tell_different_images_apart(make, config):
     module = FaceRecognizer(make(config)).eval()
-    fill_randomly(module, 112, seed=3)
+    fill_randomly(module, [example_images(16, 112, seed=3)], seed=3)
     with torch.inference_mode():
         embeddings = module(torch.rand(8, 3, 112, 112) * 255)
     similarities = (embeddings @ embeddings.T) - torch.eye(8)
@@ -117,7 +118,7 @@ def test_random_weights_follow_their_seed():
     states = []
     for seed in (5, 5, 6):
         network = IResNet(TINY_IRESNET)
-        fill_randomly(FaceRecognizer(network), 112, seed)
+        fill_randomly(FaceRecognizer(network), [example_images(16, 112, seed)], seed)
         states.append(network.state_dict())
 
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])

@@ -16,10 +16,10 @@ from mien_export.networks.ir50 import IRBackbone, IRConfig
 from mien_export.networks.iresnet import IResNet, IResNetConfig
 from mien_export.onnx_files import save_onnx
 from mien_export.parity import compare, example_cases, run_onnx
-from mien_export.plan import BuildRequest
-from mien_export.registry import PIPELINE_DEPENDENCIES
+from mien_export.registry import PIPELINE_DEPENDENCIES, SPECS
+from mien_export.request import BuildRequest
 from mien_export.spec import ExportSpec, FirstGraph
-from mien_export.specs import face_detector, face_recognizer
+from mien_export.specs import face_recognizer
 from mien_export.torch_network import TorchNetwork
 from mien_export.wrappers import FaceRecognizer
 
@@ -49,13 +49,16 @@ class HandmadeNetwork:
     def fingerprint(self) -> str:
         return f"handmade {self.error}"
 
+    def weights_files(self, checkpoint):
+        return (checkpoint,)
+
     def write_onnx(self, contract, weights, tolerances, path) -> FirstGraph:
         save_onnx(make_handmade_model(weights.seed or 0), contract, path)
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2])
         self.on_half()
         path.write_bytes(content)
-        cases = example_cases("crop_112", 112, 2)
+        cases = example_cases(dataclasses.replace(contract, max_batch_size=2))
         found = run_onnx(path, cases)
         wrong = [{name: array + np.float32(self.error) for name, array in c.items()} for c in found]
         return FirstGraph(parameters=512 * 3 * 49, parity=compare(found, wrong, tolerances))
@@ -113,7 +116,7 @@ def make_specs(**networks) -> dict[str, ExportSpec]:
     recognizer = dataclasses.replace(
         face_recognizer.SPEC, networks=networks, default_network=next(iter(networks))
     )
-    return {"face_recognizer": recognizer, "face_detector": face_detector.SPEC}
+    return {**SPECS, "face_recognizer": recognizer}
 
 
 def make_request(target: Path, **options) -> BuildRequest:

@@ -108,7 +108,7 @@ class Flame(nn.Module):
         rotations = rodrigues(pose.reshape(-1, 3)).reshape(-1, NUM_JOINTS, 3, 3)
         feature = (rotations[:, 1:] - self.get_buffer("identity")).reshape(-1, 36)
         shaped = self.get_buffer("template") + torch.mm(codes, self.get_buffer("shape_basis"))
-        posed = shaped + feature @ self.get_buffer("pose_basis")  # (B, 3 V)
+        posed = shaped + torch.mm(feature, self.get_buffer("pose_basis"))  # (B, 3 V)
         joints = self.get_buffer("rest_joints") + codes @ self.get_buffer("joint_basis")
         turns, shifts = _chain(rotations, joints.reshape(-1, NUM_JOINTS, 3, 1))
         vertices = self._skin(posed.reshape(-1, self.num_vertices, 3), turns, shifts)
