@@ -13,10 +13,17 @@ from rich.console import Console
 from mien_export.build import build_repository
 from mien_export.check import check_repository
 from mien_export.errors import ExportError, UsageError
-from mien_export.plan import BuildRequest, Dependencies, Specs, read_sources
+from mien_export.plan import read_sources
 from mien_export.registry import PIPELINE_DEPENDENCIES, SPECS
 from mien_export.reporting import ConsoleReporter
+from mien_export.request import BuildRequest
+from mien_export.selection import Dependencies, Specs
 from mien_export.spec import PRECISIONS
+from mien_export.starter_weights import (
+    read_starter_weights,
+    starter_folder,
+    with_starter_weights,
+)
 from mien_export.summaries import describe_models, print_build, print_check, print_models
 
 _PACKAGE = Path(__file__).parent
@@ -27,6 +34,7 @@ def main(
     *,
     specs: Specs = SPECS,
     dependencies: Dependencies = PIPELINE_DEPENDENCIES,
+    starter: Path | None = None,
 ) -> int:
     """Run one command.
 
@@ -34,6 +42,7 @@ def main(
         argv: arguments without the program name; those of the process by default.
         specs: graphs that can be built.
         dependencies: calls between models that no config states.
+        starter: folder of the starter weights; those of this release by default.
 
     Returns:
         0: done; 1: something is wrong with files, weights or results; 2: the request itself is.
@@ -43,7 +52,7 @@ def main(
         if arguments.command == "list":
             return _list(arguments, specs)
         if arguments.command == "build":
-            return _build(arguments, specs, dependencies)
+            return _build(arguments, specs, dependencies, starter)
         return _check(arguments)
     except ExportError as error:
         Console(stderr=True).print(
@@ -79,7 +88,11 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     )
     add("--network", action="append", default=[], metavar="MODEL=NAME", help="see mien-export list")
     add("--checkpoint", action="append", default=[], metavar="MODEL=PATH", help="trained weights")
-    add("--weights", choices=["random"], help="untrained weights where no checkpoint is given")
+    add(
+        "--weights",
+        choices=["random", "starter"],
+        help="where no checkpoint is given: untrained ones, or those of this release",
+    )
     add("--seed", type=int, metavar="N", help="of the random weights (default 0)")
     add("--precision", default="fp32", metavar="LIST", help=f"of {','.join(PRECISIONS)}")
     add("--calibration", type=Path, metavar="DIR", help="aligned 112x112 crops, for int8")
@@ -98,8 +111,13 @@ def _list(arguments: argparse.Namespace, specs: Specs) -> int:
     return 0
 
 
-def _build(arguments: argparse.Namespace, specs: Specs, dependencies: Dependencies) -> int:
+def _build(
+    arguments: argparse.Namespace, specs: Specs, dependencies: Dependencies, starter: Path | None
+) -> int:
     request = build_request(arguments)
+    if arguments.weights == "starter":
+        folder = starter or starter_folder()
+        request = with_starter_weights(request, folder, read_starter_weights(folder))
     with ConsoleReporter() as reporter:
         built = build_repository(request, specs, dependencies, reporter)
     print_build(built, request.target)

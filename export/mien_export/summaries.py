@@ -16,7 +16,7 @@ from mien_export.build import BuiltModel
 from mien_export.check import CheckReport
 from mien_export.contract import ModelContract
 from mien_export.manifest import Manifest
-from mien_export.plan import Specs
+from mien_export.selection import Specs
 
 
 def describe_models(sources: Mapping[str, ModelContract], specs: Specs) -> list[dict[str, Any]]:
@@ -97,7 +97,8 @@ def _weights_text(manifest: Manifest) -> str:
     weights = manifest.weights
     if weights["source"] == "random":
         return f"{weights['network']}, random seed {weights['seed']}, {mark}"
-    return f"{weights['network']}, {weights['file']}, licence {weights['licence']}"
+    mark = "starter weights, " if weights["source"] == "starter" else ""
+    return f"{weights['network']}, {mark}{weights['file']}, licence {weights['licence']}"
 
 
 def _parity_text(parity: Mapping[str, Any]) -> str:
