@@ -6,7 +6,7 @@ ExportError                 exit status 1
 │   └── MissingToolError    2: an optional tool or device is not there
 ├── ContractError           a config.pbtxt, or a graph that does not equal it
 ├── CheckpointError         a weights file that cannot be taken
-├── CalibrationError        calibration images that cannot be taken
+├── CalibrationError        calibration images, or a calibration report, that cannot be taken
 ├── ConversionError         a graph that cannot be converted
 ├── ParityError             a converted graph that computes something else
 └── TargetError             the target directory cannot be written or is damaged
@@ -38,7 +38,7 @@ class CheckpointError(ExportError):
 
 
 class CalibrationError(ExportError):
-    """Calibration images are missing or of the wrong kind."""
+    """Calibration images, or a report of what was measured on them, cannot be taken."""
 
 
 class ConversionError(ExportError):
