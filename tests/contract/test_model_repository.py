@@ -15,6 +15,7 @@ from mien import _requests as client_requests
 from mien_export import registry
 from mien_server.cropping import CROP_SIZES
 from mien_server.detection import DETECTOR_INPUT, DETECTOR_OUTPUTS
+from mien_server.style_renderer_pipeline import RENDER_INPUTS, RENDER_OUTPUTS
 from mien_server.verify_pipeline import EMBED_OUTPUTS
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +92,11 @@ def test_what_the_server_calls_is_what_the_contracts_offer():
     assert crops == {f"crop_{size}" for size in CROP_SIZES}
     for size in CROP_SIZES:
         assert tensors("face_cropper", "output")[f"crop_{size}"][1] == (3, size, size)
+
+
+def test_the_renderer_takes_and_gives_what_its_contract_says():
+    assert set(tensors("style_renderer", "input")) == set(RENDER_INPUTS)
+    assert set(tensors("style_renderer", "output")) == set(RENDER_OUTPUTS)
 
 
 @pytest.mark.parametrize(
