@@ -147,9 +147,17 @@ class Photographs:
         self._shard = np.repeat(np.arange(len(counts)), counts)
         self._row = np.concatenate([np.arange(n) for n in counts])
         self._contents: dict[int, NDArray[np.uint8]] = {}
+        self._side_px: int | None = None
 
     def __len__(self) -> int:
         return len(self.labels["identity"])
+
+    @property
+    def side_px(self) -> int:
+        """Of the photographs, which are square and all of one size."""
+        if self._side_px is None:
+            self._side_px = self.image_rgb(0).shape[0]
+        return self._side_px
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_contents": {}}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
-from mien_starter.training.recipe import Recipe, Task
+from mien_starter.training.recipe import Recipe, Task, Tensors
 
 __all__ = ["NAMES", "RecipeModule", "recipe_module"]
 
@@ -30,6 +30,9 @@ class RecipeModule(Protocol):
             work: folder that holds the runs of all networks; the one of mica_encoder reads that
                 of face_recognizer.
         """
+
+    def network_state(self, state: Tensors) -> Tensors:
+        """From the averaged state of a task's network to the tensors of its weights file."""
 
 
 def recipe_module(name: str) -> RecipeModule:

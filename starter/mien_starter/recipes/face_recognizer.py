@@ -23,7 +23,7 @@ from mien_starter.training.schedule import rising
 
 NETWORK = "iresnet18_narrow"
 RECIPE = Recipe(
-    steps=4000,
+    steps=5000,
     batch=96,
     learning_rate=2e-3,
     seed=2,
@@ -35,7 +35,7 @@ RECIPE = Recipe(
 MARGIN, SCALE = 0.5, 32.0
 MARGIN_FROM, MARGIN_FULL = 0.1, 0.5  # shares of the run between which the margin grows
 DEGRADATION = Degradation(
-    occlusion=0.1, colour=0.6, grey=0.12, blur=0.2, low_resolution=0.2, noise=0.2, jpeg=0.25
+    occlusion=0.1, colour=0.4, grey=0.08, blur=0.12, low_resolution=0.15, noise=0.2, jpeg=0.2
 )
 MIRRORED_SHARE = 0.5
 
@@ -89,3 +89,8 @@ def make_task(recipe: Recipe, data: Sequence[Path], work: Path) -> Task:  # noqa
     torch.manual_seed(recipe.seed)
     network = IResNet(IRESNET18_NARROW)
     return RecognizerTask(recipe, network, IRESNET18_NARROW.num_features, Photographs(data))
+
+
+def network_state(state: Tensors) -> Tensors:
+    """The network's tensors, as they are."""
+    return state
