@@ -88,6 +88,27 @@ def test_each_unit_coefficient_moves_along_its_own_basis(head):
     np.testing.assert_allclose(moved[1], head.shapedirs[..., 307], rtol=0, atol=1e-7)
 
 
+def test_components_of_zeros_cost_nothing_and_change_nothing():
+    arrays = head_arrays()
+    arrays["shapedirs"][..., 250:300] = 0
+    arrays["shapedirs"][..., 351:] = 0
+    head, case = make_head(arrays), codes()
+
+    assert Flame(head).get_buffer("shape_basis").shape[0] == 250 + 51
+    wanted = decode_all(head, case)["vertices"]
+    np.testing.assert_allclose(run(head, case)["vertices"], wanted, rtol=0, atol=1e-6)
+
+
+def test_a_head_without_any_component_is_its_template():
+    head = make_head({**head_arrays(), "shapedirs": np.zeros((98, 3, 400))})
+
+    np.testing.assert_allclose(
+        run(head, codes(pose_rad=0))["vertices"],
+        np.broadcast_to(head.v_template, (3, 98, 3)),
+        atol=1e-7,
+    )
+
+
 def test_a_global_rotation_is_a_rigid_motion_about_the_root_joint(head):
     rest = codes(batch_size=4)
     rest["pose"][:, :3] = 0

@@ -3,7 +3,8 @@
 
 Source   Li et al. 2017, section 4.1, equations 2 to 4, and Loper et al. 2015 (SMPL), section 3:
          blend shapes, pose blend shapes, linear blend skinning. Landmarks as DECA takes them.
-Letters  B batch, V vertices, L landmarks; joints are root, neck, jaw, left eye, right eye.
+Letters  B batch, V vertices, K components, L landmarks; joints are root, neck, jaw, left eye and
+         right eye.
 Frame    metres, y up, the face looks to +z; rotations are axis-angle, radians.
 
 Nothing depends on the values but the row of the contour table, and every index that does not is a
@@ -64,12 +65,13 @@ class Flame(nn.Module):
         self.yaw_sign = float(config.yaw_sign)
         self.num_vertices = head.num_vertices
         template = head.v_template.astype(np.float64)
-        basis = head.shapedirs.astype(np.float64)
+        basis, used = _without_unused(head.shapedirs.astype(np.float64))
         joints_from_vertices = head.J_regressor.astype(np.float64)
         # Joints are linear in the shaped vertices, so the regressor goes into template and basis.
         rest = joints_from_vertices @ template  # (5, 3)
-        moved = np.tensordot(joints_from_vertices, basis, axes=1)  # (5, 3, 400)
+        moved = np.tensordot(joints_from_vertices, basis, axes=1)  # (5, 3, K)
         self._constant("template", template.reshape(1, -1))
+        self._index("used", used)
         self._constant("shape_basis", _rows(basis))
         self._constant("pose_basis", _rows(head.posedirs))
         self._constant("rest_joints", rest.reshape(1, -1))
@@ -105,6 +107,7 @@ class Flame(nn.Module):
             landmarks that follow the yaw of the head before the 51 static ones; metres.
         """
         codes = torch.cat([shape, expression], dim=1)  # (B, 400)
+        codes = torch.index_select(codes, 1, self.get_buffer("used"))  # (B, K)
         rotations = rodrigues(pose.reshape(-1, 3)).reshape(-1, NUM_JOINTS, 3, 3)
         feature = (rotations[:, 1:] - self.get_buffer("identity")).reshape(-1, 36)
         shaped = self.get_buffer("template") + torch.mm(codes, self.get_buffer("shape_basis"))
@@ -132,6 +135,20 @@ class Flame(nn.Module):
         found = torch.gather(vertices, 1, torch.stack([corners] * 3, dim=2))  # (B, 51, 3)
         weighted = found.reshape(-1, 17, 3, 3) * bary.reshape(-1, 17, 3, 1)
         return weighted.sum(dim=2)
+
+
+def _without_unused(basis: Array) -> tuple[Array, Array]:
+    """Leave out components that are zero: reading the basis is most of the work.
+
+    Args:
+        basis: (V, 3, 400).
+
+    Returns:
+        (V, 3, K) and the (K,) indices that were kept; K is at least 1.
+    """
+    used = np.flatnonzero(np.abs(basis).max(axis=(0, 1)))
+    used = used if used.size else np.zeros(1, np.int64)
+    return basis[..., used], used
 
 
 def _rows(basis: Array) -> Array:
