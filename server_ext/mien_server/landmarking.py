@@ -25,6 +25,7 @@ from mien_server.warping import inverted, moved, square, warped
 
 __all__ = [
     "LANDMARKER_INPUT",
+    "LANDMARKER_MAX_BATCH",
     "LANDMARKER_OUTPUTS",
     "Infer",
     "Landmarker",
@@ -34,6 +35,7 @@ __all__ = [
 
 LANDMARKER_INPUT = "face_128"
 LANDMARKER_OUTPUTS = ("landmarks_68", "landmarks", "face_score")
+LANDMARKER_MAX_BATCH = 32  # at most the graph's max_batch_size
 SIZE_PX = 128
 
 BOX_MARGIN = 1.5  # side of the first square, in longer sides of the detector's box
@@ -112,7 +114,9 @@ class Landmarker:
         max_batch: the graph's `max_batch_size`.
     """
 
-    def __init__(self, infer: Infer, *, score_threshold: float, max_batch: int = 32) -> None:
+    def __init__(
+        self, infer: Infer, *, score_threshold: float, max_batch: int = LANDMARKER_MAX_BATCH
+    ) -> None:
         self._infer = infer
         self._score_threshold = score_threshold
         self._max_batch = max_batch

@@ -103,7 +103,7 @@ class PlantedModels:
         }
 
     def texture_decoder(self, texture):
-        return {"albedo": np.broadcast_to(texture[:, :1, None, None], (len(texture), 3, 4, 4))}
+        return {"albedo": np.broadcast_to(texture[:, :1, None, None], (len(texture), 3, 256, 256))}
 
     def style_renderer(self, vertices, albedo, camera, light):
         assert len(vertices) == len(albedo) == len(camera) == len(light)
