@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from mien_export.calibrated_decision import RECOGNIZER
 from mien_export.contract import read_config
 from mien_export.errors import TargetError, UsageError
 from mien_export.manifest import file_problems, read_manifest, weights_digest
 from mien_export.plan import CONFIG
 
-RECOGNIZER = "face_recognizer"
 _BATCH = 32
 
 

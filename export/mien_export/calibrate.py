@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mien_export.built_recognizer import RECOGNIZER, find_recognizer
+from mien_export.built_recognizer import find_recognizer
+from mien_export.calibrated_decision import RECOGNIZER
 from mien_export.calibration_report import (
     CalibrationReport,
     DetCurve,

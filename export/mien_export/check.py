@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
+from mien_export.calibrated_decision import RECOGNIZER, calibrated_weights
 from mien_export.contract import (
     ModelContract,
     ensemble_mismatches,
@@ -20,7 +21,13 @@ from mien_export.contract import (
     read_config,
 )
 from mien_export.errors import ExportError, TargetError
-from mien_export.manifest import MANIFEST, Manifest, file_problems, read_manifest
+from mien_export.manifest import (
+    MANIFEST,
+    Manifest,
+    file_problems,
+    read_manifest,
+    weights_digest,
+)
 from mien_export.parity import Arrays, Tolerance, compare, example_cases, run_onnx
 from mien_export.plan import CONFIG
 
@@ -141,6 +148,9 @@ class _Check:
                 self.problems.append(f"claims to be trained, but depends on untrained {name!r}")
         if contract.kind == "ensemble":
             self.problems += ensemble_mismatches(contract, self.contracts)
+        recognizer = self.manifests.get(RECOGNIZER)
+        if calibrated_weights(contract.parameters) not in (None, _weights_of(recognizer)):
+            self.problems.append(f"is calibrated for other weights than {RECOGNIZER} has")
 
     def _variants(self, contract: ModelContract) -> None:
         for path in sorted(self.model_dir.glob("configs/*.pbtxt")):
@@ -197,6 +207,10 @@ class _Check:
         tolerances = {key: Tolerance(reason, min_cosine=_BATCH_COSINE) for key in first[0]}
         failures = compare(alone, first, tolerances).failures
         self.problems += [f"1/model.onnx alone and in a batch: {failure}" for failure in failures]
+
+
+def _weights_of(graph: Manifest | None) -> str | None:
+    return weights_digest(graph.weights) if graph and graph.weights else None
 
 
 def _tolerances(parity: Mapping[str, Any]) -> dict[str, Tolerance]:

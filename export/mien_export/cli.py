@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``mien-export list | build | check``: argument parsing and printing only."""
+"""``mien-export list | build | check | calibrate``: argument parsing and printing only."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mien_export.build import build_repository
+from mien_export.calibrate_cli import add_calibrate, run_calibrate
 from mien_export.check import check_repository
 from mien_export.errors import ExportError, UsageError
 from mien_export.plan import read_sources
@@ -53,6 +54,8 @@ def main(
             return _list(arguments, specs)
         if arguments.command == "build":
             return _build(arguments, specs, dependencies, starter)
+        if arguments.command == "calibrate":
+            return run_calibrate(arguments)
         return _check(arguments)
     except ExportError as error:
         Console(stderr=True).print(
@@ -76,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="verify a built repository")
     check.add_argument("directory", type=Path, metavar="DIR")
     check.add_argument("--json", action="store_true", help="print JSON")
+    add_calibrate(
+        commands.add_parser("calibrate", help="measure the error rates of a built recogniser")
+    )
     return parser
 
 
@@ -96,6 +102,7 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, metavar="N", help="of the random weights (default 0)")
     add("--precision", default="fp32", metavar="LIST", help=f"of {','.join(PRECISIONS)}")
     add("--calibration", type=Path, metavar="DIR", help="aligned 112x112 crops, for int8")
+    add("--calibration-report", type=Path, metavar="FILE", help="see mien-export calibrate")
     add("--set", action="append", default=[], metavar="MODEL.PARAM=VALUE", help="config parameter")
     add("--licence", action="append", default=[], metavar="MODEL=TEXT", help="of the weights")
     add("--allow-commercial", action="append", default=[], metavar="MODEL=true|false")
@@ -151,6 +158,7 @@ def build_request(arguments: argparse.Namespace) -> BuildRequest:
         random_seed=(arguments.seed or 0) if arguments.weights == "random" else None,
         precisions=_precisions(arguments.precision),
         calibration=arguments.calibration,
+        calibration_report=arguments.calibration_report,
         parameters=_parameters(arguments.set),
         licences=_pairs("--licence", arguments.licence),
         allow_commercial={model: _boolean(text) for model, text in commercial.items()},

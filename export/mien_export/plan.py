@@ -12,10 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mien_export.calibrated_decision import (
+    PIPELINE,
+    RECOGNIZER,
+    decision_parameters,
+    require_calibration_of,
+)
 from mien_export.calibration import CalibrationSet, read_calibration
 from mien_export.config_text import set_parameters
 from mien_export.contract import ModelContract, parse_config, read_config
-from mien_export.errors import CheckpointError, ContractError, TargetError
+from mien_export.errors import CheckpointError, ContractError, TargetError, UsageError
 from mien_export.manifest import (
     Manifest,
     digest_files,
@@ -25,6 +31,7 @@ from mien_export.manifest import (
     sha256_of_json,
     sources_digest,
     tool_versions,
+    weights_digest,
 )
 from mien_export.request import BuildRequest
 from mien_export.selection import Dependencies, Needs, Selection, Specs, select_all, select_named
@@ -51,6 +58,12 @@ class GraphPlan:
     calibration: CalibrationSet | None
     licence: str
     allow_commercial: bool
+
+    def identity(self) -> dict[str, Any]:
+        """What the manifest will say of network and weights."""
+        checkpoint = self.weights.checkpoint
+        sha256 = self.weights_digests[checkpoint.name] if checkpoint else None
+        return {"network": self.network, "sha256": sha256, "seed": self.weights.seed}
 
     def inputs(self) -> dict[str, Any]:
         """Everything that decides what the graphs will be, as JSON."""
@@ -94,6 +107,12 @@ class ModelPlan:
     def model(self) -> str:
         """Its name in the repository."""
         return self.contract.name
+
+    @property
+    def weights_digest(self) -> str | None:
+        """Identity of a graph's weights, see `manifest.weights_digest`; None for pipelines."""
+        weights = self.graph.identity() if self.graph else self.carried and self.carried.weights
+        return weights_digest(weights) if weights else None
 
 
 @dataclass(frozen=True)
@@ -165,6 +184,11 @@ class _Planner:
         for name, manifest in self.carried.items():
             _require_intact(request.target / name, manifest)
         self.present = selected | self.carried.keys()
+        if request.calibration_report and PIPELINE not in self.present:
+            raise UsageError(
+                f"--calibration-report is for {PIPELINE}, which is not built here. Add --model "
+                f"{PIPELINE}, or leave the report out."
+            )
         self.tools = {**tool_versions(), "sources": sources_digest(), **device}
         self.plans: dict[str, ModelPlan] = {}
 
@@ -205,7 +229,19 @@ class _Planner:
         for item in self.needs.stated(model, self.present):
             values |= item.sets if item.model not in before else {}
         values |= self._parameters(model)
-        return self._model_plan(model, values, depends_on, untrained=untrained)
+        report = self._calibration_report()
+        if model == PIPELINE:
+            values |= decision_parameters(report, self.request.parameters.get(model, {}))
+        plan = self._model_plan(model, values, depends_on, untrained=untrained)
+        recognizer = self.plans.get(RECOGNIZER)
+        weights = recognizer.weights_digest if recognizer else None
+        require_calibration_of(weights, plan.contract.parameters, report)
+        return plan
+
+    def _calibration_report(self) -> Path | None:
+        starters = self.request.starter_calibrations
+        own = starters.get(RECOGNIZER) if RECOGNIZER in self.selection.selected else None
+        return self.request.calibration_report or own
 
     def _parameters(self, model: str) -> dict[str, str]:
         """Values that the request sets, and before them those that belong to starter weights."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mien_export.calibrated_decision import PIPELINE, REPORTED_PARAMETERS
 from mien_export.contract import ModelContract
 from mien_export.errors import UsageError
 from mien_export.selection import Specs
@@ -21,7 +22,10 @@ class BuildRequest:
         source: directory of the contracts.
         starters: graphs whose checkpoint is one of the release's own, each with the parameters of
             models that belong to those weights; None: starter weights were not asked for.
+        starter_calibrations: the calibration report of starter weights, by graph.
         random_seed: seed for graphs without a checkpoint; None: they must have one.
+        calibration: images for int8.
+        calibration_report: error rates of the recogniser, for the decision.
         models: what to build; empty for everything.
         force: build even what has not changed.
     """
@@ -31,9 +35,11 @@ class BuildRequest:
     networks: Mapping[str, str] = field(default_factory=dict)
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
     starters: Mapping[str, Mapping[str, Mapping[str, str]]] | None = None
+    starter_calibrations: Mapping[str, Path] = field(default_factory=dict)
     random_seed: int | None = None
     precisions: tuple[str, ...] = ("fp32",)
     calibration: Path | None = None
+    calibration_report: Path | None = None
     parameters: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     licences: Mapping[str, str] = field(default_factory=dict)
     allow_commercial: Mapping[str, bool] = field(default_factory=dict)
@@ -73,6 +79,11 @@ def _check_parameters(
                 f"{model}.untrained cannot be set: it follows from the weights. "
                 f"Give --checkpoint to have trained ones."
             )
+        for key in REPORTED_PARAMETERS if model == PIPELINE else ():
+            if key in values:
+                raise UsageError(
+                    f"{model}.{key} cannot be set: it is measured. Give --calibration-report."
+                )
 
 
 def _require(name: str, allowed: Mapping[str, object], what: str) -> None:

@@ -4,10 +4,12 @@
 ```json
 {"face_recognizer": {"network": "…", "file": "….safetensors", "licence": "Apache-2.0",
                      "allow_commercial": true,
+                     "calibration": "….calibration.json",
                      "parameters": {"verify_faces": {"threshold": "0.31"}}}}
 ```
 
-``parameters`` are those settings of pipelines that belong to the weights; it may be left out.
+Two fields may be left out: ``calibration`` names the report of these weights, ``parameters`` are
+other settings of pipelines that belong to them.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ class StarterEntry:
         licence: of the weights.
         allow_commercial: whether it permits commercial use.
         parameters: values by model and parameter that belong to these weights.
+        calibration: name of the calibration report, in the same folder; empty for none.
     """
 
     network: str
@@ -44,6 +47,7 @@ class StarterEntry:
     licence: str
     allow_commercial: bool
     parameters: dict[str, dict[str, str]]
+    calibration: str
 
 
 def starter_folder() -> Path:
@@ -83,7 +87,7 @@ def read_starter_weights(folder: Path) -> dict[str, StarterEntry]:
 
 def _entry(folder: Path, graph: str, value: Any) -> StarterEntry:
     if isinstance(value, dict):
-        value = {"parameters": {}, **value}
+        value = {"parameters": {}, "calibration": "", **value}
     try:
         entry = from_json(StarterEntry, value, graph)
     except ValueError as error:
@@ -91,12 +95,18 @@ def _entry(folder: Path, graph: str, value: Any) -> StarterEntry:
         raise CheckpointError(
             f"{folder / STARTER_FILE}: {error}. Expected the fields {fields}."
         ) from error
-    if PurePosixPath(entry.file).name != entry.file or not (folder / entry.file).is_file():
-        raise CheckpointError(
-            f"{folder / STARTER_FILE}: {graph}.file is {entry.file!r}; expected the name of a file "
-            "that lies beside it. Train or fetch it, or take the entry out."
-        )
+    for field, name in (("file", entry.file), ("calibration", entry.calibration)):
+        may_be_empty = field == "calibration" and not name
+        if not may_be_empty and not _lies_in(folder, name):
+            raise CheckpointError(
+                f"{folder / STARTER_FILE}: {graph}.{field} is {name!r}; expected the name of a "
+                "file that lies beside it. Train or fetch it, or take the entry out."
+            )
     return entry
+
+
+def _lies_in(folder: Path, name: str) -> bool:
+    return PurePosixPath(name).name == name and (folder / name).is_file()
 
 
 def with_starter_weights(
@@ -124,4 +134,7 @@ def with_starter_weights(
         licences={**licences, **request.licences},
         allow_commercial={**commercial, **request.allow_commercial},
         starters={graph: entry.parameters for graph, entry in taken.items()},
+        starter_calibrations={
+            graph: folder / entry.calibration for graph, entry in taken.items() if entry.calibration
+        },
     )
