@@ -24,6 +24,7 @@ class FnmrShift:
         other_precision: of the other's.
         same_crops: both were measured on the same crops: the shift is that of the graphs alone.
         same_weights: both graphs have the same weights.
+        supported: both reports support that FMR.
     """
 
     wanted_fmr: float
@@ -33,6 +34,7 @@ class FnmrShift:
     other_precision: str
     same_crops: bool
     same_weights: bool
+    supported: bool
 
     @property
     def shift(self) -> float:
@@ -51,6 +53,8 @@ class FnmrShift:
             text += f", {verdict} the {100 * LARGEST_INT8_SHIFT:g} that int8 may cost"
         if not self.same_crops:
             text += "; measured on different crops, so not of the graphs alone"
+        if not self.supported:
+            text += "; measured on too few people for this FMR"
         return text + "."
 
 
@@ -67,12 +71,14 @@ def compare_reports(
     Raises:
         CalibrationError: one of them has none there.
     """
+    point, other_point = report.point(wanted_fmr), other.point(wanted_fmr)
     return FnmrShift(
         wanted_fmr=wanted_fmr,
-        fnmr=report.point(wanted_fmr).fnmr,
-        other_fnmr=other.point(wanted_fmr).fnmr,
+        fnmr=point.fnmr,
+        other_fnmr=other_point.fnmr,
         precision=report.model.precision,
         other_precision=other.model.precision,
         same_crops=report.measured_on.digest == other.measured_on.digest,
         same_weights=report.model.weights_digest == other.model.weights_digest,
+        supported=point.supported and other_point.supported,
     )

@@ -155,3 +155,10 @@ def test_other_crops_are_no_ground_for_a_verdict():
     assert not found.same_crops
     assert "different crops" in found.in_words("fp32.json")
     assert "int8 may cost" not in found.in_words("fp32.json")
+
+
+def test_a_shift_measured_on_too_few_people_says_so():
+    few = make_report(identities=20)
+
+    assert "too few people" in compare_reports(few, few).in_words("few.json")
+    assert "too few people" not in compare_reports(REPORT, REPORT).in_words("fp32.json")
