@@ -2,22 +2,28 @@
 """Files of a model that are made from the weights of a graph, and models that go without them."""
 
 import dataclasses
+import hashlib
 import os
 import shutil
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from mien_export.check import check_repository
 from mien_export.contract import read_config
 from mien_export.errors import CheckpointError
+from mien_export.head_files import files_of_head
 from mien_export.head_model import read_head
 from mien_export.manifest import read_manifest
+from mien_export.onnx_files import save_onnx
+from mien_export.parity import ParityReport
 from mien_export.registry import SPECS
 from mien_export.selection import Needs, select_all, select_named
-from mien_export.spec import Dependency
+from mien_export.spec import Dependency, FirstGraph
 
-from .small_heads import head_arrays, save_flame, save_head, save_template
+from .small_heads import head_arrays, save_flame, save_head, save_landmarks, save_template
 from .tiny import CONTRACTS, RecordingReporter, build, make_specs, read_tree, rebuilt
 
 ASSET = "style_renderer/1/topology.npz"
@@ -41,6 +47,52 @@ parameters { key: "untrained" value { string_value: "true" } }
 """
 
 
+@dataclasses.dataclass(frozen=True)
+class QuickHead:
+    """Reads a head like the real network, but writes a graph of three products in no time."""
+
+    summary: str = "quick"
+    licence_note: str = "none"
+    takes_random_weights: bool = False
+
+    def fingerprint(self) -> str:
+        return "quick"
+
+    def weights_files(self, checkpoint):
+        return files_of_head(checkpoint)
+
+    def write_onnx(self, contract, weights, tolerances, path) -> FirstGraph:
+        sizes = {"vertices": 4, "landmarks_3d": 68, "contour_landmarks_3d": 68}
+        nodes, constants = [], []
+        for source, (name, points) in zip(contract.inputs, sizes.items(), strict=True):
+            matrix = np.ones((source.dims[0], 3 * points), np.float32)
+            shape = np.array([-1, points, 3])
+            constants += [
+                numpy_helper.from_array(matrix, f"{name}_matrix"),
+                numpy_helper.from_array(shape, f"{name}_shape"),
+            ]
+            nodes += [
+                helper.make_node("MatMul", [source.name, f"{name}_matrix"], [f"{name}_flat"]),
+                helper.make_node("Reshape", [f"{name}_flat", f"{name}_shape"], [name]),
+            ]
+        floats = onnx.TensorProto.FLOAT
+        inputs = [helper.make_tensor_value_info(s.name, floats, ["batch", *s.dims])
+                  for s in contract.inputs]  # fmt: skip
+        outputs = [helper.make_tensor_value_info(name, floats, ["batch", points, 3])
+                   for name, points in sizes.items()]  # fmt: skip
+        graph = helper.make_graph(nodes, "quick", inputs, outputs, constants)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+        save_onnx(model, contract, path)
+        sha256 = hashlib.sha256(weights.checkpoint.read_bytes()).hexdigest()
+        return FirstGraph(parameters=1, parity=ParityReport(), checkpoint_sha256=sha256)
+
+
+def quick_specs():
+    specs = make_specs()
+    head = dataclasses.replace(specs["flame_decoder"], networks={"flame": QuickHead()})
+    return {**specs, "flame_decoder": head}
+
+
 @pytest.fixture
 def source(tmp_path):
     folder = tmp_path / "contracts"
@@ -61,7 +113,7 @@ def head(tmp_path):
 
 def build_with(head, target, source, **options):
     options = {"checkpoints": {"flame_decoder": head}, "source": source, **options}
-    return build(target, **options)
+    return build(target, quick_specs(), **options)
 
 
 def test_the_topology_is_that_of_the_head_the_decoder_was_built_from(target, source, head):
@@ -136,7 +188,8 @@ def test_rebuilding_the_graph_alone_takes_the_asset_along(target, source, head, 
 def test_the_asset_is_carried_where_another_model_is_built_alone(target, source, head):
     build_with(head, target, source)
     before = (target / ASSET).stat().st_ino
-    build(target, source=source, models=frozenset({"face_recognizer"}), random_seed=1)
+    options = {"models": frozenset({"face_recognizer"}), "random_seed": 1}
+    build(target, quick_specs(), source=source, **options)
 
     assert (target / ASSET).stat().st_ino == before
     assert check_repository(target)
@@ -167,6 +220,24 @@ def test_a_damaged_asset_is_built_again(target, source, head):
     (target / ASSET).write_bytes(b"damaged")
 
     assert rebuilt(build_with(head, target, source)) == {"style_renderer"}
+
+
+def test_every_file_that_a_flame_is_read_from_is_named_and_makes_it_anew(
+    target, source, tmp_path, monkeypatch
+):
+    flame = save_flame(tmp_path, monkeypatch)
+    options = {"models": frozenset({"flame_decoder"}), "random_seed": None}
+    build_with(flame, target, source, **options)
+    assert rebuilt(build_with(flame, target, source, **options)) == set()
+    landmarks = tmp_path / "landmark_embedding.npy"
+    weights = read_manifest(target / "flame_decoder").weights
+    digest = hashlib.sha256(landmarks.read_bytes()).hexdigest()
+    save_landmarks(landmarks, head_arrays(seed=4))
+
+    assert weights["file"] == "generic_model.pkl"
+    assert weights["sha256"] == hashlib.sha256(flame.read_bytes()).hexdigest()
+    assert weights["beside"] == {"landmark_embedding.npy": digest}
+    assert rebuilt(build_with(flame, target, source, **options)) == {"flame_decoder"}
 
 
 def needs(dependencies) -> Needs:

@@ -16,8 +16,8 @@ from mien_export.parity import example_cases, run_onnx
 from mien_export.texture_space import read_texture_space
 
 from .flame_oracle import decode_all
-from .small_heads import ROOT, head_arrays, save_albedo, save_flame, save_head
-from .tiny import CONTRACTS, RecordingReporter, build
+from .small_heads import ROOT, head_arrays, save_albedo, save_head
+from .tiny import CONTRACTS, build
 
 FLAME = read_config(CONTRACTS / "flame_decoder/config.pbtxt")
 TEXTURE = read_config(CONTRACTS / "texture_decoder/config.pbtxt")
@@ -99,6 +99,19 @@ def test_half_precision_halves_the_bases_and_nothing_else(built):
         assert len(halves) == (2 if model == "flame_decoder" else 1)
 
 
+def test_products_in_true_half_precision_would_stay_within_a_tenth_of_a_millimetre(files):
+    """onnxruntime computes fp16 graphs in fp32 on a CPU; this is what a GPU does."""
+    head = read_head(files["flame_decoder"])
+    case = example_cases(FLAME, seed=50)[-1]
+    codes = np.concatenate([case["shape"], case["expression"]], axis=1)
+    exact = np.tensordot(codes, head.shapedirs.astype(np.float64), axes=(1, 2))
+    halves = codes.astype(np.float16).astype(np.float32), head.shapedirs.astype(np.float16)
+    product = np.tensordot(halves[0], halves[1].astype(np.float32), axes=(1, 2))
+
+    error = np.abs(product.astype(np.float16).astype(np.float64) - exact)
+    assert 0 < error.max() < 1e-4
+
+
 def test_a_repository_with_them_checks_out_and_is_trained(built, files):
     report = check_repository(built)
 
@@ -108,39 +121,6 @@ def test_a_repository_with_them_checks_out_and_is_trained(built, files):
         assert weights["source"] == "checkpoint"
         assert weights["sha256"] == hashlib.sha256(files[model].read_bytes()).hexdigest()
         assert read_manifest(built / model).untrained is False
-
-
-def test_a_licensed_flame_gives_the_graph_of_the_same_arrays(target, tmp_path, monkeypatch):
-    flame = save_flame(tmp_path, monkeypatch)
-    ours = save_head(tmp_path / "head.npz")
-    for name, file in (("flame", flame), ("ours", ours)):
-        build(target / name, models=frozenset({"flame_decoder"}),
-              checkpoints={"flame_decoder": file}, random_seed=None)  # fmt: skip
-    graphs = [(target / name / "flame_decoder/1/model.onnx").read_bytes() for name in
-              ("flame", "ours")]  # fmt: skip
-    weights = read_manifest(target / "flame/flame_decoder").weights
-
-    assert graphs[0] == graphs[1]
-    assert weights["file"] == "generic_model.pkl"
-    landmarks = (tmp_path / "landmark_embedding.npy").read_bytes()
-    assert weights["beside"] == {"landmark_embedding.npy": hashlib.sha256(landmarks).hexdigest()}
-
-
-def test_another_landmark_file_beside_the_head_builds_it_again(target, tmp_path, monkeypatch):
-    flame = save_flame(tmp_path, monkeypatch)
-    options = {"models": frozenset({"flame_decoder"}), "random_seed": None}
-    build(target, checkpoints={"flame_decoder": flame}, **options)
-    reporter = RecordingReporter()
-    build(target, reporter=reporter, checkpoints={"flame_decoder": flame}, **options)
-    save_flame(tmp_path, monkeypatch, {**head_arrays(), **_landmarks(seed=4)})
-    changed = build(target, checkpoints={"flame_decoder": flame}, **options)
-
-    assert ("flame_decoder", "unchanged") in reporter.steps
-    assert not changed[0].is_reused
-
-
-def _landmarks(seed):
-    return {key: array for key, array in head_arrays(seed).items() if "_lmk_" in key}
 
 
 def test_the_other_yaw_convention_is_a_choice_of_network(target, tmp_path):
