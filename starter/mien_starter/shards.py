@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien_starter.errors import StarterError
+from mien_starter.splits import split_of
 
 __all__ = ["FACES", "NEGATIVES", "LabelledPhotograph", "Photographs", "is_finished", "write_shard"]
 
@@ -158,6 +159,24 @@ class Photographs:
         if self._side_px is None:
             self._side_px = self.image_rgb(0).shape[0]
         return self._side_px
+
+    @property
+    def splits(self) -> list[str]:
+        """Names of the splits that its people belong to, in alphabetical order."""
+        return sorted({split_of(int(person)) for person in np.unique(self.labels["identity"])})
+
+    def of_split(self, split: str) -> Photographs:
+        """These photographs, if they are all of people of one split.
+
+        Raises:
+            StarterError: they are not.
+        """
+        if self.splits != [split]:
+            raise StarterError(
+                f"the photographs are of people of the split {' and '.join(self.splits)}; expected "
+                f"{split}. Give other data sets."
+            )
+        return self
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_contents": {}}

@@ -24,7 +24,7 @@ from mien_starter.training.recipe import Recipe
 from mien_starter.training.schedule import learning_rate_at
 from tests.starter.fake_world import FakeWorld
 
-TINY_LANDMARKER = LandmarkerConfig(widths=(8, 8, 12, 16), blocks=(0, 1, 1, 1))
+TINY_LANDMARKER = LandmarkerConfig(widths=(16, 16, 16, 16), blocks=(0, 1, 1, 1))
 TINY_IRESNET = IResNetConfig(blocks=(1, 1, 1, 1), widths=(16, 16, 16, 32), num_features=32)
 RECIPE = Recipe(
     steps=12, batch=8, learning_rate=1e-2, seed=5, warmup_steps=2, log_every=3, checkpoint_every=4

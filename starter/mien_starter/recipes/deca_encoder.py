@@ -180,7 +180,7 @@ class DecaTask:
         return deca_window(self._photographs.labels["landmarks_68"][index], rng)
 
     def _codes(self, index: int, window: NDArray[np.float64]) -> NDArray[np.float64]:
-        codes = self._photographs.labels["codes"][index].astype(np.float64)
+        codes: NDArray[np.float64] = self._photographs.labels["codes"][index].astype(np.float64)
         codes[CAMERA] = camera_in_crop(
             codes[CAMERA], window, self._photographs.side_px, DECA_SIZE_PX
         )
@@ -201,4 +201,4 @@ def make_task(recipe: Recipe, data: Sequence[Path], work: Path) -> Task:  # noqa
     """Build the network from the seed, open the data and the head."""
     torch.manual_seed(recipe.seed)
     encoder = DecaEncoder(DECA_COARSE_STARTER)
-    return DecaTask(recipe, encoder, read_head(HEAD), Photographs(data))
+    return DecaTask(recipe, encoder, read_head(HEAD), Photographs(data).of_split("train"))

@@ -26,7 +26,7 @@ from mien_starter.training.landmark_losses import landmark_unit, wing_loss
 from mien_starter.training.recipe import Arrays, Recipe, Task, Tensors
 
 NETWORK = "landmarker"
-RECIPE = Recipe(steps=5000, batch=64, learning_rate=3e-3, seed=1, warmup_steps=200)
+RECIPE = Recipe(steps=3200, batch=64, learning_rate=3e-3, seed=1, warmup_steps=200)
 
 NEGATIVE_SHARE = 0.2
 BACKGROUND_SHARE = 0.5  # of those without a face; the others lie beside one
@@ -129,7 +129,9 @@ def make_task(recipe: Recipe, data: Sequence[Path], work: Path) -> Task:  # noqa
     except StarterError as error:
         raise StarterError(f"{error} Ask it for --negatives.") from error
     torch.manual_seed(recipe.seed)
-    return LandmarkerTask(recipe, FaceLandmarker(LANDMARKER), Photographs(data), backgrounds)
+    return LandmarkerTask(
+        recipe, FaceLandmarker(LANDMARKER), Photographs(data).of_split("train"), backgrounds
+    )
 
 
 def network_state(state: Tensors) -> Tensors:

@@ -88,7 +88,9 @@ def make_task(recipe: Recipe, data: Sequence[Path], work: Path) -> Task:  # noqa
     """Build the network from the seed and open the data."""
     torch.manual_seed(recipe.seed)
     network = IResNet(IRESNET18_NARROW)
-    return RecognizerTask(recipe, network, IRESNET18_NARROW.num_features, Photographs(data))
+    return RecognizerTask(
+        recipe, network, IRESNET18_NARROW.num_features, Photographs(data).of_split("train")
+    )
 
 
 def network_state(state: Tensors) -> Tensors:

@@ -49,6 +49,7 @@ def train(
     """
     recipe = task.recipe
     directory.mkdir(parents=True, exist_ok=True)
+    # Trap: in torch 2.13 the gradient of such a convolution to fewer than 16 channels may crash.
     task.trained.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task.trained.train()
     optimizer = _optimizer(task.trained, recipe)
