@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 __all__ = ["evidence_in_words", "pose_in_words", "threshold_in_words"]
 
-# The verbal scale of the ENFSI guideline for evaluative reporting in forensic science (2015): powers
-# of ten from which a word applies.
+# The verbal scale of the ENFSI guideline for evaluative reporting in forensic science (2015):
+# powers of ten from which a word applies.
 _SUPPORT = (
     (6.0, "extremely strong"),
     (4.0, "very strong"),
