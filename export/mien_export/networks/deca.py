@@ -136,6 +136,12 @@ class ResNet(nn.Module):
         return x.mean(dim=(2, 3))  # (B, 8 W E): the 7 x 7 average pooling at 224
 
 
+class CodeLayer(nn.Linear):
+    """A linear layer to codes of unit variance, at the end of features that have grown."""
+
+    random_gain = 0.01  # of the features' deviation, where weights are drawn
+
+
 class DecaEncoder(nn.Module):
     """The trunk and two linear layers; codes come out as they are, without activation."""
 
@@ -145,7 +151,7 @@ class DecaEncoder(nn.Module):
         self.layers = nn.Sequential(
             nn.Linear(self.encoder.num_features, config.hidden),
             nn.ReLU(),
-            nn.Linear(config.hidden, config.outputs),
+            CodeLayer(config.hidden, config.outputs),
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

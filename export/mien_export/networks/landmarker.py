@@ -76,6 +76,12 @@ class Block(nn.Module):
         return x + self.layers(x)  # type: ignore[no-any-return]
 
 
+class VoteLayer(nn.Conv2d):
+    """A 1x1 convolution to weights and offsets, which begin near zero."""
+
+    random_gain = 0.05  # of the features' deviation, where weights are drawn
+
+
 class FaceLandmarker(nn.Module):
     """A crop to points and a logit; small enough for one CPU core per stream of faces."""
 
@@ -94,7 +100,7 @@ class FaceLandmarker(nn.Module):
         self.context = nn.Conv2d(sixteenth, eighth, 1)
         self.upsample = nn.Upsample(scale_factor=2, mode="nearest")
         self.merge = Block(eighth, config.expansion)
-        self.votes = nn.Conv2d(eighth, 3 * NUM_POINTS, 1)
+        self.votes = VoteLayer(eighth, 3 * NUM_POINTS, 1)
         nn.init.normal_(self.votes.weight, std=_FIRST_VOTES)
         self.face = nn.Linear(sixteenth, 1)
         side = config.image_px // 8
