@@ -9,6 +9,7 @@ from mien_export.checkpoints import rename_from_adaface, rename_from_arcface, re
 from mien_export.networks.ir50 import IR50, IRBackbone
 from mien_export.networks.iresnet import (
     IRESNET18,
+    IRESNET18_NARROW,
     IRESNET34,
     IRESNET50,
     IRESNET100,
@@ -24,6 +25,7 @@ _ARCFACE_LICENCE = (
     "insightface packs: non-commercial; ElasticFace (r100): CC BY-NC-SA 4.0; "
     "training sets non-commercial"
 )
+_STARTER_LICENCE = "mien's starter weights: Apache-2.0"
 _IR_LICENCE = "TFace: see the release; training sets non-commercial"
 _ADAFACE_LICENCE = "AdaFace code MIT; weights from MS1M or WebFace, non-commercial data"
 
@@ -56,10 +58,12 @@ TOLERANCES = {
 }
 
 
-def _iresnet(config: IResNetConfig, summary: str) -> TorchNetwork:
+def _iresnet(
+    config: IResNetConfig, summary: str, licence_note: str = _ARCFACE_LICENCE
+) -> TorchNetwork:
     return TorchNetwork(
         summary=summary,
-        licence_note=_ARCFACE_LICENCE,
+        licence_note=licence_note,
         config=config,
         make=functools.partial(IResNet, config),
         wrap=FaceRecognizer,
@@ -70,6 +74,11 @@ def _iresnet(config: IResNetConfig, summary: str) -> TorchNetwork:
 SPEC = ExportSpec(
     model="face_recognizer",
     networks={
+        "iresnet18_narrow": _iresnet(
+            IRESNET18_NARROW,
+            "6.3 M parameters, a tenth of the work of iresnet18, RGB: starter weights",
+            _STARTER_LICENCE,
+        ),
         "iresnet18": _iresnet(IRESNET18, "24.0 M parameters, RGB"),
         "iresnet34": _iresnet(IRESNET34, "34.1 M parameters, RGB"),
         "iresnet50": _iresnet(IRESNET50, "43.6 M parameters, RGB"),
