@@ -6,14 +6,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mien_export.spec import Dependency, ExportSpec
-from mien_export.specs import face_detector, face_recognizer, flame_decoder, texture_decoder
+from mien_export.specs import (
+    deca_encoder,
+    detail_decoder,
+    detail_encoder,
+    face_detector,
+    face_landmarker,
+    face_recognizer,
+    flame_decoder,
+    mica_encoder,
+    texture_decoder,
+)
 
 SPECS: Mapping[str, ExportSpec] = {
     spec.model: spec
     for spec in (
+        deca_encoder.SPEC,
+        detail_decoder.SPEC,
+        detail_encoder.SPEC,
         face_detector.SPEC,
+        face_landmarker.SPEC,
         face_recognizer.SPEC,
         flame_decoder.SPEC,
+        mica_encoder.SPEC,
         texture_decoder.SPEC,
     )
 }
@@ -23,6 +38,13 @@ PIPELINE_DEPENDENCIES: Mapping[str, tuple[Dependency, ...]] = {
     "face_cropper": (
         Dependency("face_detector", when_built=True, sets={"detector": "face_detector"}),
         Dependency("face_landmarker", when_built=True, sets={"landmarker": "face_landmarker"}),
+    ),
+    "fit_faces": (
+        Dependency("face_cropper"),
+        Dependency("deca_encoder"),
+        Dependency("flame_decoder"),
+        Dependency("texture_decoder"),
+        Dependency("style_renderer"),
     ),
     "verify_faces": (Dependency("embed_faces"),),
 }

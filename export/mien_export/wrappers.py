@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from mien_export.networks.landmarker import NUM_LANDMARKS_68
+
 # Keeps the norm of an all-zero feature from dividing by zero; far below any real norm.
 _SMALLEST_NORM = 1e-12
 
@@ -33,3 +35,47 @@ class FaceRecognizer(nn.Module):
         features = self.backbone(x)
         norm = torch.linalg.vector_norm(features, dim=1, keepdim=True)
         return features / norm.clamp_min(_SMALLEST_NORM)  # type: ignore[no-any-return]
+
+
+class UnitRange(nn.Module):
+    """A network fed RGB in 0..1, without mean or deviation: DECA's encoders."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Map (B, 3, px, px), RGB 0..255, to what the network gives."""
+        return self.network(image / 255)  # type: ignore[no-any-return]
+
+
+class SignedRange(nn.Module):
+    """A network fed RGB in -1..1: MICA."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Map (B, 3, px, px), RGB 0..255, to what the network gives."""
+        return self.network((image - 127.5) / 127.5)  # type: ignore[no-any-return]
+
+
+class LandmarksInPixels(nn.Module):
+    """A landmark network from raw crops to pixels of the crop and a probability."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, face_128: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Map (B, 3, 128, 128), RGB 0..255, to 68 points, 5 points and the score.
+
+        Returns:
+            (B, 68, 2) and (B, 5, 2) pixels from the outer corner of the first one: the centre of
+            pixel i lies at i + 0.5. (B, 1) probability of a face, 0..1.
+        """
+        points, logit = self.network((face_128 - 127.5) / 127.5)
+        half = face_128.shape[-1] / 2
+        pixels = points * half + half  # -1 and 1 are the outer edges
+        return pixels[:, :NUM_LANDMARKS_68], pixels[:, NUM_LANDMARKS_68:], logit.sigmoid()
