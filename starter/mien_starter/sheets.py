@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Portraits for contact sheets: even light, half a turn of the head, nothing in front of the face."""
+"""Portraits for contact sheets: even light, a slight turn of the head, nothing before the face."""
 
 from __future__ import annotations
 

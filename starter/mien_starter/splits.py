@@ -46,6 +46,7 @@ def identities(split: str, count: int, first: int = 0) -> range:
     numbers = SPLITS[split]
     if count < 0 or first < 0 or first + count > len(numbers):
         raise ValueError(
-            f"people {first} to {first + count - 1} of {split} were asked for; it has {len(numbers)}"
+            f"people {first} to {first + count - 1} of {split} were asked for; it has those from 0 "
+            f"to {len(numbers) - 1}"
         )
     return numbers[first : first + count]

@@ -4,8 +4,8 @@
 Letters  N people, V vertices, A facial actions (52, under ARKit's names).
 Frame    metres, x to the image's right when the face looks at us, y up, face towards +z.
 
-The sampling ranges are chosen by looking at contact sheets: wide enough for different people, narrow
-enough that none is grotesque. A few of the 139 local changes need less than the others.
+The sampling ranges are chosen by looking at contact sheets: wide enough for different people,
+narrow enough that none is grotesque. A few of the 139 local changes need less than the others.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class AnnySource:
         """(A, V, 3) what each action adds to a head at intensity 1; the same for everybody."""
         neutral = self._posed({})
         moved = [self._posed({name: 1.0}) - neutral for name in self.action_names]
-        return np.stack(moved).astype(np.float32)
+        return np.asarray(np.stack(moved), np.float32)
 
     def bone_weights(self, roots: dict[str, str]) -> dict[str, Array]:
         """(V,) skinning weight of each group of bones.
@@ -129,7 +129,7 @@ class AnnySource:
             roots: bone -> group; bones below one of these belong to its group, too.
         """
         labels, parents = self._model.bone_labels, self._model.bone_parents
-        group = []
+        group: list[str] = []
         for bone, label in enumerate(labels):
             group.append(roots.get(label, group[parents[bone]] if bone else ""))
         weights = self._model.vertex_bone_weights.numpy()
@@ -142,8 +142,6 @@ class AnnySource:
 
     def sample(self, count: int, rng: np.random.Generator) -> People:
         """Draw people: adults of all ages, both sexes and any mixture of ancestries."""
-        import torch
-
         gender = np.clip(rng.beta(0.5, 0.5, count), 0.02, 0.98)
         age = rng.uniform(*ADULT_AGE, count)
         ancestry = rng.dirichlet([0.45] * 3, count)
@@ -157,19 +155,28 @@ class AnnySource:
             **dict(zip(ANCESTRIES, ancestry.T, strict=True)),
         }
         changes = self._local_changes(count, rng)
-        vertices = []
-        for chunk in np.array_split(np.arange(count), max(1, count // 200)):
-            coefficients = self._model.get_phenotype_blendshape_coefficients(
-                **{name: torch.as_tensor(value[chunk]) for name, value in phenotypes.items()},
-                local_changes={
-                    name: torch.as_tensor(value[chunk]) for name, value in changes.items()
-                },
-            ).numpy()
-            shapes = self._model.blendshapes.numpy().reshape(coefficients.shape[1], -1)
-            flat = coefficients.astype(np.float32) @ shapes.astype(np.float32)
-            heads = self._model.template_vertices.numpy() + flat.reshape(len(chunk), -1, 3)
-            vertices.append(_flame_frame(heads))
+        chunks = np.array_split(np.arange(count), max(1, count // 200))
+        vertices = [
+            self._neutral(
+                {name: value[chunk] for name, value in phenotypes.items()},
+                {name: value[chunk] for name, value in changes.items()},
+            )
+            for chunk in chunks
+        ]
         return People(np.concatenate(vertices).astype(np.float32), gender, age, ancestry)
+
+    def _neutral(self, phenotypes: dict[str, Array], changes: dict[str, Array]) -> Array:
+        """(N, V, 3) heads without expression of (N,) values of each change."""
+        import torch
+
+        coefficients = self._model.get_phenotype_blendshape_coefficients(
+            **{name: torch.as_tensor(value) for name, value in phenotypes.items()},
+            local_changes={name: torch.as_tensor(value) for name, value in changes.items()},
+        ).numpy()
+        shapes = self._model.blendshapes.numpy().reshape(coefficients.shape[1], -1)
+        flat = coefficients.astype(np.float32) @ shapes.astype(np.float32)
+        template = self._model.template_vertices.numpy()
+        return _flame_frame(template + flat.reshape(len(flat), -1, 3))
 
     def _local_changes(self, count: int, rng: np.random.Generator) -> dict[str, Array]:
         values: dict[str, Array] = {}
@@ -186,9 +193,9 @@ class AnnySource:
         return values
 
     def _posed(self, actions: dict[str, float]) -> Array:
-        return _flame_frame(self._model(facial_actions=actions)["vertices"].numpy())[0]
+        return _flame_frame(self._model(facial_actions=actions)["vertices"][0].numpy())
 
 
 def _flame_frame(vertices: Array) -> Array:
     """From z up and a face towards -y."""
-    return np.stack([vertices[..., 0], vertices[..., 2], -vertices[..., 1]], axis=-1)
+    return np.asarray(np.stack([vertices[..., 0], vertices[..., 2], -vertices[..., 1]], axis=-1))

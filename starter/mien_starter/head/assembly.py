@@ -76,7 +76,7 @@ class Assembly:
     def heads(self, source: Array) -> Array:
         """(N, V, 3) float32 heads of (N, S, 3) source heads, laid onto each other."""
         middle = source[:, self.settled].mean(axis=1, keepdims=True)
-        return self._applied(source - middle, self.offset + self.origin_shift)
+        return self._applied(source - middle, self.offset - self.origin)
 
     def displacements(self, source: Array) -> Array:
         """(A, V, 3) of (A, S, 3) displacements; eyeballs and upper teeth stay where they are."""
@@ -84,14 +84,9 @@ class Assembly:
         moved = self._applied(source, np.zeros((1, 3)))
         return np.where(still[None, :, None], 0.0, moved)
 
-    @cached_property
-    def origin_shift(self) -> Array:
-        """(3,) from the middle of the settled vertices to the origin."""
-        return -self.origin
-
     def vertices_of(self, *islands: str) -> npt.NDArray[np.int64]:
         """Indices of the vertices of some islands."""
-        return np.unique(self.faces[np.isin(self.island, islands)]).astype(np.int64)
+        return np.asarray(np.unique(self.faces[np.isin(self.island, islands)]), np.int64)
 
     @cached_property
     def lid_edge(self) -> npt.NDArray[np.bool_]:
@@ -112,7 +107,7 @@ class Assembly:
         skin = np.isin(np.arange(len(mean)), self.vertices_of("skin"))
         in_front_of_ears = (z > 0.005) & (np.abs(x) < 0.0765)
         above_jaw = y > -0.1045 + 0.52 * (0.089 - z)
-        return skin & in_front_of_ears & above_jaw & (y < 0.03)
+        return np.asarray(skin & in_front_of_ears & above_jaw & (y < 0.03))
 
     @cached_property
     def regions(self) -> dict[str, npt.NDArray[np.bool_]]:
@@ -139,36 +134,28 @@ def assemble(source: AnnySource, mean_source: Array) -> Assembly:
     """Build the topology on the mean source head (S, 3)."""
     island = _islands(source.uv, source.uv_faces)
     settled = _settled(mean_source, source.faces[island == "skin"])
-    middle = mean_source[settled].mean(axis=0)
-    centred = mean_source - middle
+    centred = mean_source - mean_source[settled].mean(axis=0)
     low, high = centred.min(axis=0), centred.max(axis=0)
     # Half way up the head, between the ears: near FLAME's own origin.
     origin = np.array([0.0, (low[1] + high[1]) / 2, (low[2] + high[2]) / 2])
     placed = centred - origin
     kept = ~np.char.startswith(island, "ball")
     vertices = np.unique(source.faces[kept])
-    jaw = source.bone_weights({"root": "rest", "jaw": "jaw"})["jaw"]
-    parts = _parts(source, island, placed, jaw)
-    identity = sparse.eye(len(placed), format="csr")[vertices]
-    offset = np.zeros((len(vertices), 3))
-    offset[np.isin(vertices, np.unique(source.faces[island == "tongue"]))] = TONGUE_OFFSET
-    number = np.full(len(placed), -1)
-    number[vertices] = np.arange(len(vertices))
-    faces, names = [number[source.faces[kept]]], [island[kept]]
     uv, uv_faces = _source_uv(source, island, kept)
-    all_uv, all_uv_faces = [uv], [uv_faces]
-    matrices, offsets = [identity], [offset]
-    first, first_uv = len(vertices), len(uv)
-    for part in parts:
-        faces.append(part.faces + first)
-        names.append(np.full(len(part.faces), part.name))
-        all_uv.append(uv_layout.place(part.uv, RECTANGLES[part.name]))
-        all_uv_faces.append(part.faces + first_uv)
-        matrices.append(part.from_source)
-        offsets.append(part.offset)
-        first, first_uv = first + len(part.offset), first_uv + len(part.uv)
-    matrix = sparse.vstack(matrices).tocsr()
-    offset = np.concatenate(offsets)
+    parts = _parts(source, island, placed)
+    # What was numbered from 0 in each part follows on what stands before it.
+    before = np.cumsum([0, *(len(part.offset) for part in parts[:-1])])
+    matrix = sparse.vstack(
+        [sparse.eye(len(placed), format="csr")[vertices], *(part.from_source for part in parts)]
+    ).tocsr()
+    resting = np.zeros((len(vertices), 3))
+    resting[np.isin(vertices, np.unique(source.faces[island == "tongue"]))] = TONGUE_OFFSET
+    offset = np.concatenate([resting, *(part.offset for part in parts)])
+    faces = [np.searchsorted(vertices, source.faces[kept])]
+    faces += [part.faces + len(vertices) + n for part, n in zip(parts, before, strict=True)]
+    all_uv_faces = [uv_faces]
+    all_uv_faces += [part.faces + len(uv) + n for part, n in zip(parts, before, strict=True)]
+    names = [island[kept], *(np.full(len(part.faces), part.name) for part in parts)]
     return Assembly(
         from_source=matrix,
         offset=offset,
@@ -176,7 +163,9 @@ def assemble(source: AnnySource, mean_source: Array) -> Assembly:
         mean=matrix @ placed + offset,
         faces=np.concatenate(faces).astype(np.int32),
         island=np.concatenate(names),
-        uv=np.concatenate(all_uv),
+        uv=np.concatenate(
+            [uv, *(uv_layout.place(part.uv, RECTANGLES[part.name]) for part in parts)]
+        ),
         uv_faces=np.concatenate(all_uv_faces).astype(np.int32),
         settled=settled,
     )
@@ -199,11 +188,11 @@ def _islands(uv: Array, uv_faces: Array) -> npt.NDArray[np.str_]:
 
 
 def _settled(mean: Array, skin_faces: Array) -> npt.NDArray[np.bool_]:
-    """(S,) the middle of the face and the skull behind it: what heads are laid onto each other by."""
+    """(S,) the skin above the mouth, and the skull: what heads are laid onto each other by."""
     skin = np.isin(np.arange(len(mean)), np.unique(skin_faces))
     low, high = mean[skin].min(axis=0), mean[skin].max(axis=0)
     height = (mean[:, 1] - low[1]) / (high[1] - low[1])
-    return skin & (height > 0.25)
+    return np.asarray(skin & (height > 0.25))
 
 
 def _source_uv(source: AnnySource, island: Array, kept: Array) -> tuple[Array, Array]:
@@ -221,11 +210,12 @@ def _source_uv(source: AnnySource, island: Array, kept: Array) -> tuple[Array, A
     return points[used], compact.reshape(-1, 3)
 
 
-def _parts(source: AnnySource, island: Array, placed: Array, jaw: Array) -> list[Part]:
+def _parts(source: AnnySource, island: Array, placed: Array) -> list[Part]:
+    jaw = source.bone_weights({"root": "rest", "jaw": "jaw"})["jaw"]
     mouth = np.unique(source.faces[island == "mouth"])
-    lips_z = placed[np.unique(source.faces[island == "skin"])]
-    near = lips_z[(np.abs(lips_z[:, 0]) < 0.004) & (np.abs(lips_z[:, 1] + 0.058) < 0.004)]
-    front = float(near[:, 2].max()) - 0.0105
+    skin = placed[np.unique(source.faces[island == "skin"])]
+    lips = skin[(np.abs(skin[:, 0]) < 0.004) & (np.abs(skin[:, 1] + 0.058) < 0.004)]
+    front = float(lips[:, 2].max()) - 0.0105
     reach = mouth[placed[mouth][:, 2] > front - 0.035]
     upper, lower = reach[jaw[reach] < 0.2], reach[jaw[reach] > 0.8]
     return [

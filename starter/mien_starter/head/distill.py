@@ -2,10 +2,10 @@
 """Distils sampled heads into one linear head in FLAME's schema.
 
 Letters  N people, S vertices of the source, V of the head, F triangles, K components.
-Norm     components are orthogonal under the area-weighted mean square of vertex displacements, with
-         weights that count the face three times; `shape_std` and `expression_std` are the deviations of
-         the samples along components of unit norm, and every stored component is that long, so that
-         coefficients have unit variance as in FLAME.
+Norm     components are orthogonal under the area-weighted mean square of vertex displacements,
+         with weights that count the face three times; `shape_std` and `expression_std` are the
+         deviations of the samples along components of unit norm, and every stored component is that
+         long, so that coefficients have unit variance as in FLAME.
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ Array = npt.NDArray[Any]
 SHAPES, EXPRESSIONS = 300, 100
 SAMPLES = 3000
 FACE_WEIGHT = 3.0
-# Actions that a joint performs: the jaw opens by its rotation, eyes turn in their sockets.
-JOINT_ACTIONS = ("jawOpen",)
+FEWEST = 20  # samples; shape is regressed on five attributes
+# Performed by a joint: the jaw opens by its rotation. (Eyes turn, too, but the lids follow them.)
+JOINT_ACTION = "jawOpen"
+# Deviation of the intensity of actions in natural expressions. Rarities come last among the
+# components, so that the first 50, which DECA's codes hold, lose nothing that matters.
+USUAL_SPREAD, RARE_SPREAD = 0.4, {"tongueOut": 0.05}
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,21 @@ def expression_basis(actions: Array, spread: Array, norm: Array) -> tuple[Basis,
 
 @dataclass(frozen=True)
 class Distilled:
-    """Everything that goes into the asset."""
+    """Everything that goes into the asset.
+
+    Attributes:
+        assembly: topology, and how a head is made of a source head.
+        mean: (V, 3) metres.
+        shape: components of neutral heads.
+        expression: components of facial actions.
+        expression_from_actions: (K, A) coefficients per unit of action.
+        action_names: A names.
+        skinning: weights, joints, pose correctives.
+        embedding: of the landmarks.
+        people: the samples.
+        shapes_of_people: (N, K) their shape coefficients.
+        norm: (V,) weights that sum to 1.
+    """
 
     assembly: Assembly
     mean: Array
@@ -110,45 +128,46 @@ def distil(source: AnnySource, seed: int, samples: int = SAMPLES) -> Distilled:
         source: where heads come from.
         seed: the same seed gives the same head.
         samples: N.
+
+    Raises:
+        ValueError: too few samples.
     """
-    rng = np.random.default_rng(seed)
-    people = source.sample(samples, rng)
-    mean_source = people.vertices.mean(axis=0)
-    assembly = assemble(source, mean_source)
+    if samples < FEWEST:
+        raise ValueError(f"samples is {samples}; a head needs {FEWEST} or more, usually {SAMPLES}")
+    people = source.sample(samples, np.random.default_rng(seed))
+    assembly = assemble(source, people.vertices.mean(axis=0))
     heads = assembly.heads(people.vertices)
     norm = vertex_norm(assembly)
     mean, shape = shape_basis(heads, norm, SHAPES)
     moved = assembly.displacements(source.action_displacements)
-    jaw_open = moved[source.action_names.index("jawOpen")]
-    skinning = skin(source, assembly, mean, jaw_open)
-    by_joint = np.isin(source.action_names, JOINT_ACTIONS)
-    expressive = np.where(by_joint[:, None, None], 0.0, moved)
-    spread = np.full(len(source.action_names), 0.4)
-    # Asymmetric rarities come last, so that the first 50 of DECA lose nothing that matters.
-    spread[source.action_names.index("tongueOut")] = 0.05
-    expression, from_actions = expression_basis(expressive, spread, norm)
-    embedding = embed(
-        mean,
-        mean + jaw_open,
-        assembly.faces,
-        assembly.landmark_faces,
-        assembly.contour_vertices(mean),
-        assembly.lid_edge,
-    )
-    coefficients = project(heads - mean, shape, norm)
+    jaw_open = moved[source.action_names.index(JOINT_ACTION)]
+    expression, from_actions = _expressions(source.action_names, moved, norm)
     return Distilled(
-        assembly,
-        mean,
-        shape,
-        expression,
-        from_actions,
-        source.action_names,
-        skinning,
-        embedding,
-        people,
-        coefficients,
-        norm,
+        assembly=assembly,
+        mean=mean,
+        shape=shape,
+        expression=expression,
+        expression_from_actions=from_actions,
+        action_names=source.action_names,
+        skinning=skin(source, assembly, mean, jaw_open),
+        embedding=embed(
+            mean,
+            mean + jaw_open,
+            assembly.faces,
+            assembly.landmark_faces,
+            assembly.contour_vertices(mean),
+            assembly.lid_edge,
+        ),
+        people=people,
+        shapes_of_people=project(heads - mean, shape, norm),
+        norm=norm,
     )
+
+
+def _expressions(names: tuple[str, ...], moved: Array, norm: Array) -> tuple[Basis, Array]:
+    by_joint = np.array([name == JOINT_ACTION for name in names])
+    spread = np.array([RARE_SPREAD.get(name, USUAL_SPREAD) for name in names])
+    return expression_basis(np.where(by_joint[:, None, None], 0.0, moved), spread, norm)
 
 
 def vertex_norm(assembly: Assembly) -> Array:

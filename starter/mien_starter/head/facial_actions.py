@@ -2,7 +2,8 @@
 """What facial actions and emotions mean for a head: joints they turn, and FACS units of emotions.
 
 Actions bear ARKit's names. Emotions are those of the emotion model, in its order; the action units
-(AU) of each are those that Ekman and Friesen's FACS investigator's guide (2002) lists for prototypes.
+(AU) of each are those that Ekman and Friesen's FACS investigator's guide (2002) lists for
+prototypes.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ _NECK_END = 6  # pose: global 0:3, neck 3:6, jaw 6:9, left eye 9:12, right eye 1
 _JAW, _LEFT_EYE, _RIGHT_EYE = _NECK_END, 9, 12
 _ACROSS, _UP_DOWN = np.deg2rad(28.0), np.deg2rad(22.0)
 
-# Element of the pose and radians at intensity 1; positive about x looks down, about y to the left of
-# the person (the image's right).
+# Element of the pose and radians at intensity 1; positive about x looks down, about y to the left
+# of the person (the image's right).
 POSE_OF_ACTION: Mapping[str, tuple[int, float]] = {
     "jawOpen": (_JAW, float(JAW_OPEN_RAD)),
     "eyeLookUpLeft": (_LEFT_EYE, -_UP_DOWN),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The 68 landmarks on the head's surface: 51 fixed ones and a contour that moves with yaw.
 
-The fixed ones were placed by hand on a front view of the mean head; the contour is computed: for every
-yaw, the outermost points of the face in 17 directions, as one sees them from the front.
+The fixed ones were placed by hand on a front view of the mean head; the contour is computed: for
+every yaw, the outermost points of the face in 17 directions, as one sees them from the front.
 
 Letters  V vertices, F triangles. Positions are metres on the mean head.
 """
@@ -53,12 +53,12 @@ class Embedding:
     @property
     def full_faces(self) -> npt.NDArray[np.int64]:
         """(1, 68): the contour of a frontal head, then the fixed ones."""
-        return np.concatenate([self.dynamic_faces[0], self.static_faces])[None]
+        return np.asarray(np.concatenate([self.dynamic_faces[0], self.static_faces])[None])
 
     @property
     def full_bary(self) -> Array:
         """(1, 68, 3)."""
-        return np.concatenate([self.dynamic_bary[0], self.static_bary])[None]
+        return np.asarray(np.concatenate([self.dynamic_bary[0], self.static_bary])[None])
 
 
 def embed(
@@ -130,7 +130,7 @@ def _hit(
 
 
 def _cross(a: Array, b: Array) -> Array:
-    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    return np.asarray(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0])
 
 
 def _vertex_on(

@@ -75,15 +75,15 @@ def eyeball(name: str, ball: Array, source: Array) -> Part:
 
 def _half_axes(rim: Array, source: Array) -> tuple[Array, Array]:
     """Weights over the rim whose sums of positions are the half axes along x and y."""
-    angle = np.arctan2(*(source[rim] - source[rim].mean(axis=0))[:, 1::-1].T)
+    points = source[rim]
+    angle = np.arctan2(*(points - points.mean(axis=0))[:, 1::-1].T)
     # For points at centre + r (cos a, sin a) the mean of 2 cos a times the point is (r, 0).
-    axes = []
-    for wave in (np.cos(angle), np.sin(angle)):
-        weights = wave - wave.mean()
-        axis = 0 if len(axes) == 0 else 1
-        reach = float(np.ptp(source[rim][:, axis])) / 2
-        axes.append(weights * reach / float(weights @ source[rim][:, axis]))
-    return axes[0], axes[1]
+    return _half_axis(points[:, 0], np.cos(angle)), _half_axis(points[:, 1], np.sin(angle))
+
+
+def _half_axis(along: Array, wave: Array) -> Array:
+    weights = wave - wave.mean()
+    return np.asarray(weights * (float(np.ptp(along)) / 2) / float(weights @ along))
 
 
 def _eye_directions() -> Array:
@@ -92,14 +92,14 @@ def _eye_directions() -> Array:
     rings = np.stack(
         [np.sin(polar) * np.cos(turn), np.sin(polar) * np.sin(turn), np.cos(polar)], axis=1
     )
-    return np.vstack([[0.0, 0.0, 1.0], rings])
+    return np.asarray(np.vstack([[0.0, 0.0, 1.0], rings]))
 
 
 def _eye_uv() -> Array:
     directions = _eye_directions()
     radius = np.concatenate([[0.0], np.repeat(EYE_RINGS_DEG, EYE_SEGMENTS)]) / EYE_RINGS_DEG[-1]
     flat = np.linalg.norm(directions[:, :2], axis=1, keepdims=True)
-    return 0.5 + 0.5 * radius[:, None] * directions[:, :2] / np.maximum(flat, 1e-9)
+    return np.asarray(0.5 + 0.5 * radius[:, None] * directions[:, :2] / np.maximum(flat, 1e-9))
 
 
 def _eye_faces() -> Array:
@@ -110,7 +110,7 @@ def _eye_faces() -> Array:
         a, b = first + ring * EYE_SEGMENTS, following + ring * EYE_SEGMENTS
         c, d = a + EYE_SEGMENTS, b + EYE_SEGMENTS
         faces += [np.stack([a, c, d], axis=1), np.stack([a, d, b], axis=1)]
-    return np.concatenate(faces)
+    return np.asarray(np.concatenate(faces))
 
 
 def teeth(name: str, anchors: Array, source: Array, edge: Array, *, is_upper: bool) -> Part:
@@ -154,4 +154,4 @@ def _grid_faces(*, is_upper: bool) -> Array:
     a, b = index[:-1, :-1].ravel(), index[:-1, 1:].ravel()
     c, d = index[1:, :-1].ravel(), index[1:, 1:].ravel()
     faces = np.concatenate([np.stack([a, b, d], axis=1), np.stack([a, d, c], axis=1)])
-    return faces if is_upper else faces[:, ::-1]
+    return np.asarray(faces if is_upper else faces[:, ::-1])

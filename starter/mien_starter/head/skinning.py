@@ -15,6 +15,7 @@ from scipy.optimize import nnls
 
 from mien_starter.head.anny_source import AnnySource
 from mien_starter.head.assembly import Assembly
+from mien_starter.head.parts import EYE_RINGS_DEG, EYE_SEGMENTS
 
 Array = npt.NDArray[Any]
 
@@ -107,13 +108,11 @@ def _symmetric_weights(points: Array, place: Array) -> Array:
     weights, _ = nnls(design, goal)
     result = np.zeros(len(points))
     result[near] = weights * bell
-    return result / result.sum()
+    return np.asarray(result / result.sum())
 
 
 def _sphere_centre(points: Array) -> Array:
     """Weights over the vertices of an eyeball (pole first, then rings) whose mean is its middle."""
-    from mien_starter.head.parts import EYE_RINGS_DEG, EYE_SEGMENTS
-
     weights = np.zeros(len(points))
     ring = EYE_RINGS_DEG.index(90.0)
     weights[1 + ring * EYE_SEGMENTS : 1 + (ring + 1) * EYE_SEGMENTS] = 1.0 / EYE_SEGMENTS

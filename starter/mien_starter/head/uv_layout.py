@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.interpolate import PchipInterpolator
 
 Array = npt.NDArray[Any]
 Rectangle = tuple[float, float, float, float]  # left, bottom, right, top
@@ -53,13 +54,13 @@ UPWARDS = (
 def place(points: Array, rectangle: Rectangle) -> Array:
     """(N, 2) points of the unit square into a rectangle of the layout."""
     left, bottom, right, top = rectangle
-    return np.array([left, bottom]) + points * np.array([right - left, top - bottom])
+    return np.asarray([left, bottom] + points * np.array([right - left, top - bottom]))
 
 
 def unit_box(points: Array) -> Array:
     """(N, 2) points stretched so that their bounding box is the unit square."""
     low, high = points.min(axis=0), points.max(axis=0)
-    return (points - low) / (high - low)
+    return np.asarray((points - low) / (high - low))
 
 
 def upright_skin(points: Array) -> Array:
@@ -70,7 +71,5 @@ def upright_skin(points: Array) -> Array:
 
 
 def _stretch(values: Array, knots: tuple[tuple[float, float], ...]) -> Array:
-    from scipy.interpolate import PchipInterpolator
-
     at, to = zip(*knots, strict=True)
     return np.asarray(PchipInterpolator(at, to)(np.clip(values, 0.0, 1.0)))

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The albedo asset: skin, hair of the face, eyes and teeth, painted and distilled to 50 components."""
+"""The albedo asset: skin, facial hair, eyes and teeth, painted and distilled to 50 components."""

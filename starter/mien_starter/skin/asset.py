@@ -15,6 +15,7 @@ from mien_starter.skin.paint import Painter
 
 Array = npt.NDArray[Any]
 
+SIDE = 256  # of the texture
 COMPONENTS = 50
 SAMPLES = 1500
 # Stored values are multiples of this: far below what 8 bits a channel show, and smaller files.
@@ -42,12 +43,21 @@ def albedo_space(textures: Array, weight: Array) -> dict[str, Array]:
 
     Returns:
         `mean` (S, S, 3), `tex_dir` (S, S, 3, 50), `texture_std` (50,), `kept` share of variance.
+
+    Raises:
+        ValueError: there are too few textures.
     """
+    if len(textures) <= COMPONENTS:
+        raise ValueError(
+            f"there are {len(textures)} textures; {COMPONENTS} components need more than "
+            f"{COMPONENTS}, usually {SAMPLES}"
+        )
     mean = textures.mean(axis=0)
     root = np.sqrt(weight / weight.sum()).astype(np.float32)[None, ..., None]
     flat = ((textures - mean) * root).reshape(len(textures), -1)
     gram = (flat @ flat.T / (len(flat) - 1)).astype(np.float64)
     values, vectors = np.linalg.eigh(gram)
+    values = values.clip(0)
     order = np.argsort(values)[::-1][:COMPONENTS]
     # Components of the unweighted textures that the same mixtures of people give.
     mixture = vectors[:, order] / np.sqrt(len(flat) - 1)
@@ -56,7 +66,7 @@ def albedo_space(textures: Array, weight: Array) -> dict[str, Array]:
         "mean": _rounded(mean),
         "tex_dir": _rounded(np.moveaxis(directions, 0, -1)),
         "texture_std": np.sqrt(values[order]).astype(np.float32),
-        "kept": np.array(values[order].sum() / values.clip(0).sum()),
+        "kept": np.array(values[order].sum() / values.sum()),
     }
 
 
@@ -71,23 +81,44 @@ def texel_weight(painter: Painter) -> Array:
     area = np.where(full, np.minimum(area, np.quantile(area[full], 0.95)), 0.0)
     face = full & (position[..., 2] > 0.01)
     eyes = painter.texels.of("eye_left") | painter.texels.of("eye_right")
-    return area * np.where(face, 3.0, 1.0) * np.where(eyes, 2.0, 1.0)
+    return np.asarray(area * np.where(face, 3.0, 1.0) * np.where(eyes, 2.0, 1.0))
 
 
-def project(textures: Array, space: dict[str, Array], weight: Array) -> Array:
-    """(N, 50) coefficients of (N, S, S, 3) textures: weighted least squares."""
-    root = np.sqrt(weight / weight.sum())[..., None]
-    basis = (space["tex_dir"].astype(np.float64) * root[..., None]).reshape(-1, COMPONENTS)
-    goal = ((textures - space["mean"].astype(np.float64)) * root).reshape(len(textures), -1)
-    result: Array = np.linalg.solve(basis.T @ basis, basis.T @ goal.T).T
-    return result
+class Projection:
+    """Weighted least squares onto the components of an albedo space.
+
+    Args:
+        mean: (S, S, 3).
+        directions: (S, S, 3, 50).
+        weight: (S, S) how much a texel counts.
+    """
+
+    def __init__(self, mean: Array, directions: Array, weight: Array) -> None:
+        self._mean = mean.astype(np.float32)
+        self._root = np.sqrt(weight / weight.sum())[..., None]
+        basis = directions.astype(np.float32) * self._root[..., None]
+        flat = basis.reshape(-1, COMPONENTS).astype(np.float64)
+        self._inverse = np.linalg.solve(flat.T @ flat, flat.T)
+
+    def codes(self, texture: Array) -> Array:
+        """(50,) coefficients of a texture (S, S, 3)."""
+        return np.asarray(self._inverse @ ((texture - self._mean) * self._root).ravel())
 
 
 def write_albedo(painter: Painter, path: Path, *, seed: int = 1, samples: int = SAMPLES) -> int:
     """Paint, distil and write `albedo.npz`.
 
+    Args:
+        painter: of the head that the texture is for.
+        path: of the file.
+        seed: the same seed gives the same bytes.
+        samples: textures to paint.
+
     Returns:
         Its size in bytes.
+
+    Raises:
+        ValueError: too few samples.
     """
     weight = texel_weight(painter)
     space = albedo_space(painted(painter, samples, seed), weight)
@@ -106,4 +137,4 @@ def write_albedo(painter: Painter, path: Path, *, seed: int = 1, samples: int = 
 
 
 def _rounded(values: Array) -> npt.NDArray[np.float16]:
-    return (np.round(values / STEP) * STEP).astype(np.float16)
+    return np.asarray(np.round(values / STEP) * STEP, np.float16)

@@ -49,9 +49,7 @@ def draw_complexion(
     melanin = float(ancestry @ MELANIN + rng.normal() * (ancestry @ MELANIN_SPREAD))
     old = float(np.clip((age - 0.70) / 0.27, 0, 1))
     is_male = gender > 0.5
-    hair = _colour(HAIRS, HAIR_SHARES, ancestry, rng)
-    turned = np.clip((age + rng.normal(0, 0.03) - GREYING) / (GREY - GREYING), 0, 1)
-    hair = tuple((1 - turned) * np.array(hair) + turned * np.array(HAIRS["grey"]))
+    hair = _hair(age, ancestry, rng)
     shaved = rng.random() < 0.45
     bearded = is_male and not shaved
     light = float(np.clip(1 - melanin / 0.45, 0, 1))
@@ -71,21 +69,19 @@ def draw_complexion(
         circles=float(rng.beta(1.5, 3.0)),
         blush=float(rng.beta(1.5, 3.0)),
         mottle=tuple(float(v) for v in np.clip(rng.normal(0, 0.8, 4), -2, 2)),
-        hair=hair,  # type: ignore[arg-type]
+        hair=hair,
         iris=IRISES[_choice(IRIS_SHARES, ancestry, rng)],
         tooth_shade=float(rng.beta(2, 3)),
     )
 
 
-def _colour(
-    palette: dict[str, tuple[float, float, float]],
-    shares: dict[str, tuple[float, float, float]],
-    ancestry: Array,
-    rng: np.random.Generator,
-) -> tuple[float, float, float]:
-    colour = np.array(palette[_choice(shares, ancestry, rng)])
+def _hair(age: float, ancestry: Array, rng: np.random.Generator) -> tuple[float, float, float]:
+    """RGB 0..1: a natural colour, a little varied, and turned grey with age."""
+    colour = np.array(HAIRS[_choice(HAIR_SHARES, ancestry, rng)])
     varied = np.clip(colour * rng.normal(1.0, 0.12) + rng.normal(0, 0.008, 3), 0.02, 0.95)
-    return float(varied[0]), float(varied[1]), float(varied[2])
+    turned = np.clip((age + rng.normal(0, 0.03) - GREYING) / (GREY - GREYING), 0, 1)
+    red, green, blue = ((1 - turned) * varied + turned * np.array(HAIRS["grey"])).tolist()
+    return red, green, blue
 
 
 def _choice(

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Masks painted on a front view of the mean head, read back at texels.
 
-The front view is orthographic: `PX_PER_MM` pixels a millimetre, x to the right, y up in millimetres and
-down in rows. Masks are float32 in 0..1.
+The front view is orthographic: `PX_PER_MM` pixels a millimetre, x to the right, y up in millimetres
+and down in rows. Masks are float32 in 0..1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy.interpolate import CubicSpline, splev, splprep
 
 from mien_starter.head.landmarks import BROW, EYE, LIPS_OUTER
 
@@ -31,7 +33,8 @@ def grid_mm() -> tuple[Array, Array]:
     """X and y in millimetres of every pixel of the front view."""
     x = LEFT_MM + (np.arange(SHAPE[1]) + 0.5) / PX_PER_MM
     y = TOP_MM - (np.arange(SHAPE[0]) + 0.5) / PX_PER_MM
-    return np.meshgrid(x.astype(np.float32), y.astype(np.float32))
+    across, down = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
+    return across, down
 
 
 def pixels(points_mm: Sequence[tuple[float, float]] | Array) -> Array:
@@ -56,8 +59,6 @@ def polygon(points_mm: Sequence[tuple[float, float]] | Array, blur_mm: float) ->
 
 def smooth_loop(points_mm: Sequence[tuple[float, float]] | Array, count: int = 200) -> Array:
     """(count, 2) points of the closed spline through the given ones."""
-    from scipy.interpolate import splev, splprep
-
     points = np.asarray(points_mm, dtype=np.float64)
     closed = np.vstack([points, points[:1]])
     spline, _ = splprep(closed.T, s=2.0, per=True)
@@ -78,7 +79,7 @@ def bell(x_mm: float, y_mm: float, across_mm: float, along_mm: float) -> Mask:
     spot = np.exp(-0.5 * (((x - x_mm) / across_mm) ** 2 + ((y - y_mm) / along_mm) ** 2))
     if x_mm:
         spot = spot + spot[:, ::-1]
-    return np.clip(spot, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(spot, 0, 1), np.float32)
 
 
 def mirrored(mask: Mask) -> Mask:
@@ -91,25 +92,36 @@ def lips() -> Mask:
     return polygon(LIPS_OUTER, 0.5)
 
 
-def brows(rng: np.random.Generator, *, thickness_mm: float, arch_mm: float, hairs: int) -> Mask:
-    """Two brows of single hairs, mirror images of each other.
+@dataclass(frozen=True)
+class BrowShape:
+    """A kind of brow.
 
-    Args:
-        rng: of the hairs.
+    Attributes:
         thickness_mm: at the thickest place.
         arch_mm: how much the outer third is raised.
         hairs: strokes in one brow.
     """
-    from scipy.interpolate import CubicSpline
 
+    thickness_mm: float
+    arch_mm: float
+    hairs: int
+
+
+def brows(shape: BrowShape, rng: np.random.Generator) -> Mask:
+    """Two brows of single hairs, mirror images of each other.
+
+    Args:
+        shape: of both.
+        rng: of the hairs.
+    """
     path = np.array(BROW)
     spline = CubicSpline(np.linspace(0, 1, len(path)), path)
     mask = np.zeros(SHAPE, np.float32)
-    for _ in range(hairs):
+    for _ in range(shape.hairs):
         at = rng.uniform(0, 1) ** 0.9
         x, y = spline(at)
-        half = thickness_mm / 2 * (0.35 + 0.65 * np.sin(np.pi * (0.15 + 0.75 * at)))
-        y += arch_mm * np.exp(-0.5 * ((at - 0.35) / 0.2) ** 2) + rng.normal(0, 0.45) * half
+        half = shape.thickness_mm / 2 * (0.35 + 0.65 * np.sin(np.pi * (0.15 + 0.75 * at)))
+        y += shape.arch_mm * np.exp(-0.5 * ((at - 0.35) / 0.2) ** 2) + rng.normal(0, 0.45) * half
         lean = np.deg2rad(np.interp(at, [0, 0.6, 1], [200, 165, 105]) + rng.normal(0, 12))
         length = rng.uniform(3.0, 6.0) * (0.7 + 0.3 * at)
         end = (x + length * np.cos(lean), y + 0.55 * length * abs(np.sin(lean)) - 0.8 * (1 - at))

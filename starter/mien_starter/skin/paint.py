@@ -9,7 +9,7 @@ Letters  S side of the texture.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -80,26 +80,23 @@ class Complexion:
 
 
 BROW_SHAPES = (
-    {"thickness_mm": 7.5, "arch_mm": 1.0, "hairs": 330},
-    {"thickness_mm": 5.5, "arch_mm": 2.6, "hairs": 240},
-    {"thickness_mm": 9.5, "arch_mm": 0.0, "hairs": 430},
-    {"thickness_mm": 4.5, "arch_mm": 0.6, "hairs": 170},
+    front.BrowShape(thickness_mm=7.5, arch_mm=1.0, hairs=330),
+    front.BrowShape(thickness_mm=5.5, arch_mm=2.6, hairs=240),
+    front.BrowShape(thickness_mm=9.5, arch_mm=0.0, hairs=430),
+    front.BrowShape(thickness_mm=4.5, arch_mm=0.6, hairs=170),
 )
 
 
-@dataclass(frozen=True)
 class Painter:
-    """Masks that do not depend on the person, made once.
+    """Masks that do not depend on the person, made once, and the strokes that use them.
 
-    Attributes:
+    Args:
         texels: of the head.
     """
 
-    texels: Texels
-    masks: dict[str, Array] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "masks", _masks(self.texels))
+    def __init__(self, texels: Texels) -> None:
+        self.texels = texels
+        self.masks: dict[str, Array] = _masks(texels)
 
     def paint(self, who: Complexion) -> npt.NDArray[np.float32]:
         """(S, S, 3) texture of one person."""
@@ -148,11 +145,8 @@ class Painter:
         for name in ("eye_left", "eye_right"):
             eye = self.masks[name]
             r, fibre = self.masks["eye_radius"], self.masks["eye_fibre"]
-            white = np.array([0.90, 0.885, 0.865]) - 0.10 * self.masks["eye_pink"][..., None] * [
-                0.2,
-                1.0,
-                0.9,
-            ]
+            pink = 0.10 * self.masks["eye_pink"][..., None] * [0.2, 1.0, 0.9]
+            white = np.array([0.90, 0.885, 0.865]) - pink
             iris = inner + (outer - inner) * np.clip((r - 0.35) / 0.5, 0, 1)[..., None]
             iris = iris * (1 + 0.30 * fibre)[..., None]
             iris = _over(iris, iris * 0.30, _ramp(r, 0.84, 1.0))
@@ -182,7 +176,7 @@ class Painter:
 
 
 def _over(below: Array, above: Array, coverage: Array) -> Array:
-    return below + (above - below) * np.asarray(coverage)[..., None]
+    return np.asarray(below + (above - below) * np.asarray(coverage)[..., None])
 
 
 def _ramp(values: Array, start: float, end: float) -> Array:
@@ -193,7 +187,7 @@ def _ramp(values: Array, start: float, end: float) -> Array:
 def _skin_colour(melanin: float) -> Array:
     at = np.clip(melanin, 0, 1) * (len(SKIN) - 1)
     low = min(int(at), len(SKIN) - 2)
-    return SKIN[low] + (at - low) * (SKIN[low + 1] - SKIN[low])
+    return np.asarray(SKIN[low] + (at - low) * (SKIN[low + 1] - SKIN[low]))
 
 
 def _masks(texels: Texels) -> dict[str, Array]:
@@ -204,34 +198,39 @@ def _masks(texels: Texels) -> dict[str, Array]:
     def on_face(mask: Array) -> Array:
         return np.where(facing, front.at_points(mask, x, y), 0.0)
 
+    masks = {name: on_face(mask) for name, mask in _front_masks().items()}
+    masks["nostrils"] *= y < -0.0305
+    masks["ear_red"] = np.where(skin, _ramp(np.abs(x), 0.074, 0.082) * (z < 0.02), 0.0)
+    for index, field in enumerate(fields_on_head(texels.position, seed=5)):
+        masks[f"mottle_{index}"] = field
     rng = np.random.default_rng(11)
-    upper, lower = front.lashes()
-    noise = fields_on_head(texels.position, seed=5)
-    masks: dict[str, Array] = {
-        "lips": on_face(front.lips()),
-        "seam": on_face(front.line(front.MOUTH_SEAM, 1.2, 0.5)),
-        "nostrils": on_face(front.bell(8.0, -32.5, 2.6, 1.5) * 0.9) * (y < -0.0305),
-        "lashes_upper": on_face(upper),
-        "lashes_lower": on_face(lower),
-        "blush": on_face(
-            front.bell(36.0, -18.0, 15.0, 12.0) + 0.8 * front.bell(0.0, -24.0, 9.0, 8.0)
-        ),
-        "bone": on_face(front.bell(0.0, 45.0, 26.0, 14.0) + front.bell(0.0, 5.0, 4.0, 14.0)),
-        "circles": on_face(front.bell(31.0, 4.0, 11.0, 4.0)),
-        "ear_red": np.where(skin, _ramp(np.abs(x), 0.074, 0.082) * (z < 0.02), 0.0),
-        "lines": on_face(_lines()),
-        "freckles": _freckles(texels, on_face),
-        **{
-            f"brow_{index}": on_face(front.brows(np.random.default_rng(index), **shape))
-            for index, shape in enumerate(BROW_SHAPES)
-        },
-        **{f"mottle_{index}": noise[index] for index in range(4)},
-        "pores": rng.normal(0, 1, x.shape),
-    }
+    masks["pores"] = rng.normal(0, 1, x.shape)
     stubble = 0.75 + 0.25 * rng.uniform(-1, 1, x.shape)
     masks["beard"] = stubble * np.where(skin, _beard(x, y, z), 0.0) * (1 - masks["lips"])
-    masks["moustache"] = stubble * on_face(_moustache()) * (1 - masks["lips"])
+    masks["moustache"] = stubble * masks["moustache"] * (1 - masks["lips"])
     return masks | _eye_masks(texels) | _mouth_masks(texels, z)
+
+
+def _front_masks() -> dict[str, front.Mask]:
+    """What is drawn on the front view of the head."""
+    upper, lower = front.lashes()
+    return {
+        "lips": front.lips(),
+        "seam": front.line(front.MOUTH_SEAM, 1.2, 0.5),
+        "nostrils": front.bell(8.0, -32.5, 2.6, 1.5) * 0.9,
+        "lashes_upper": upper,
+        "lashes_lower": lower,
+        "blush": front.bell(36.0, -18.0, 15.0, 12.0) + 0.8 * front.bell(0.0, -24.0, 9.0, 8.0),
+        "bone": front.bell(0.0, 45.0, 26.0, 14.0) + front.bell(0.0, 5.0, 4.0, 14.0),
+        "circles": front.bell(31.0, 4.0, 11.0, 4.0),
+        "lines": _lines(),
+        "freckles": _freckles(),
+        "moustache": _moustache(),
+        **{
+            f"brow_{index}": front.brows(shape, np.random.default_rng(index))
+            for index, shape in enumerate(BROW_SHAPES)
+        },
+    }
 
 
 def _beard(x: Array, y: Array, z: Array) -> Array:
@@ -268,14 +267,14 @@ def _lines() -> front.Mask:
     return front.mirrored(np.clip(mask, 0, 1))
 
 
-def _freckles(texels: Texels, on_face: Any) -> Array:
+def _freckles() -> front.Mask:
     rng = np.random.default_rng(3)
     mask = np.zeros(front.SHAPE, np.float32)
     for _ in range(420):
         point = front.pixels([(rng.normal(0, 30), rng.normal(-8, 17))])[0]
         radius = max(2, round(rng.gamma(3.0, 0.22) * front.PX_PER_MM))
         cv2.circle(mask, np.round(point).astype(int).tolist(), radius, rng.uniform(0.4, 1.0), -1)
-    return np.asarray(on_face(front.blurred(mask, 0.35)))
+    return front.blurred(mask, 0.35)
 
 
 def _eye_masks(texels: Texels) -> dict[str, Array]:

@@ -7,13 +7,14 @@ Letters  S side of the square texture; row 0 is the top (v = 1).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mien_export.head_model import HeadModel
+from mien_export.head_model import HeadModel, read_head
 from mien_server.rendering.rasterizer import rasterize
 
 Array = npt.NDArray[Any]
@@ -39,12 +40,27 @@ class Texels:
 
     def of(self, name: str) -> npt.NDArray[np.bool_]:
         """(S, S) mask of one island."""
-        return self.island == self.islands.index(name)
+        return np.asarray(self.island == self.islands.index(name))
 
     def padded(self, texture: Array) -> Array:
         """The texture with every empty texel filled from the nearest full one."""
         flat = texture.reshape(-1, texture.shape[-1])
         return flat[self.nearest]
+
+
+def read_texels(path: Path, side: int) -> Texels:
+    """The texels of a head file of ours.
+
+    Args:
+        path: of `head.npz`.
+        side: S.
+
+    Raises:
+        CheckpointError: the file is missing or holds no head.
+    """
+    head = read_head(path)
+    with np.load(path) as arrays:
+        return texels_of(head, arrays["island"], side)
 
 
 def texels_of(head: HeadModel, island_of_face: npt.NDArray[np.str_], side: int) -> Texels:
@@ -82,4 +98,4 @@ def _nearest_full(full: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     flat_index = np.arange(full.size).reshape(full.shape)
     of_label = np.zeros(labels.max() + 1, np.int64)
     of_label[labels[full]] = flat_index[full]
-    return of_label[labels]
+    return np.asarray(of_label[labels])

@@ -13,6 +13,7 @@ import torch
 
 from mien_export.head_model import HeadModel, read_head
 from mien_export.networks.flame import Flame
+from mien_starter.skin.asset import Projection
 from mien_starter.skin.paint import Complexion, Painter
 from mien_starter.skin.texels import Texels, texels_of
 
@@ -22,7 +23,14 @@ WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 
 
 class Assets:
-    """Everything read from `starter/weights/head.npz` and `albedo.npz`."""
+    """Everything read from `head.npz` and `albedo.npz`.
+
+    Args:
+        folder: where both are; the shipped ones by default.
+
+    Raises:
+        CheckpointError: there is no head, or it is damaged.
+    """
 
     def __init__(self, folder: Path = WEIGHTS) -> None:
         self.head: HeadModel = read_head(folder / "head.npz")
@@ -31,9 +39,9 @@ class Assets:
             self.shape_from_attributes: Array = arrays["shape_from_attributes"]
             self.shape_residual_std: Array = arrays["shape_residual_std"]
         with np.load(folder / "albedo.npz") as arrays:
-            self._albedo = {name: arrays[name] for name in ("mean", "tex_dir", "weight")}
-        self.mean_albedo: Array = self._albedo["mean"].astype(np.float32)
-        self.albedo_directions: Array = self._albedo["tex_dir"].astype(np.float32)
+            self.mean_albedo: Array = arrays["mean"].astype(np.float32)
+            self.albedo_directions: Array = arrays["tex_dir"].astype(np.float32)
+            self._texel_weight: Array = arrays["weight"]
 
     @cached_property
     def texels(self) -> Texels:
@@ -50,17 +58,12 @@ class Assets:
         return Painter(self.texels)
 
     @cached_property
-    def _projector(self) -> tuple[Array, Array]:
-        root = np.sqrt(self._albedo["weight"] / self._albedo["weight"].sum())[..., None]
-        basis = (self.albedo_directions * root[..., None]).reshape(-1, 50).astype(np.float64)
-        return root, np.linalg.solve(basis.T @ basis, basis.T)
+    def _projection(self) -> Projection:
+        return Projection(self.mean_albedo, self.albedo_directions, self._texel_weight)
 
     def texture_code(self, complexion: Complexion) -> Array:
         """(50,) coefficients of the painted texture: what the space can say of it."""
-        root, inverse = self._projector
-        painted = self._painter.paint(complexion)
-        result: Array = inverse @ ((painted - self.mean_albedo) * root).ravel()
-        return result
+        return self._projection.codes(self._painter.paint(complexion))
 
     def albedo(self, texture: Array) -> npt.NDArray[np.float32]:
         """(256, 256, 3) RGB 0..1 of a texture code."""

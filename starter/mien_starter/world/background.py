@@ -36,7 +36,7 @@ def _gradient(size: int, rng: np.random.Generator) -> Array:
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size - 0.5
     t = np.clip(0.5 + np.cos(angle) * x + np.sin(angle) * y, 0, 1)[..., None]
-    return ((1 - t) * _colour(rng) + t * _colour(rng)).astype(np.float32)
+    return np.asarray((1 - t) * _colour(rng) + t * _colour(rng), np.float32)
 
 
 def _clouds(image: Array, rng: np.random.Generator) -> Array:
@@ -45,7 +45,7 @@ def _clouds(image: Array, rng: np.random.Generator) -> Array:
     coarse = rng.uniform(0, 1, (cells, cells, 1)).astype(np.float32)
     field = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)[..., None]
     strength = rng.uniform(0.1, 0.7)
-    return image * (1 - strength * field) + strength * field * _colour(rng)
+    return np.asarray(image * (1 - strength * field) + strength * field * _colour(rng))
 
 
 def _shape(image: Array, rng: np.random.Generator) -> Array:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Renders a person in a shot: head, hair, shoulders and background, in one image.
 
-The head is shaded as DECA's renderer shades (albedo times spherical harmonics), with a little gloss on
-top. Rendering is done `OVERSAMPLE` times larger and averaged down.
+The head is shaded as DECA's renderer shades (albedo times spherical harmonics), with a little gloss
+on top. Rendering is done `OVERSAMPLE` times larger and averaged down.
 
 Letters  V vertices, S side of the oversampled image.
 """
@@ -64,7 +64,7 @@ class Compositor:
         position = assets.texels.position
         self._strands = _strand_noise(assets)
         self._fibre = fields_on_head(position, seed=22, count=2, size_mm=9.0)[1]
-        shell = np.isin(assets.island, ("skin",))
+        shell = assets.island == "skin"
         upper = head.v_template[head.f][..., 1].max(axis=1) > -0.075
         self._shell_rows = np.flatnonzero(shell & upper)
 
@@ -81,7 +81,8 @@ class Compositor:
             background: (size, size, 3) float32.
 
         Returns:
-            (size, size, 3) float32 RGB, not clamped, and (size, size) float32 share of visible skin.
+            (size, size, 3) float32 RGB, not clamped, and (size, size) float32, the share of visible
+            skin.
         """
         side = int(size * OVERSAMPLE)
         image = cv2.resize(background, (side, side), interpolation=cv2.INTER_LINEAR)
@@ -111,12 +112,8 @@ class Compositor:
         hit = _Hits(project(whole[None], shot.camera[None])[0], faces, side)
         normal = hit.blend(normals[faces[hit.triangle]])
         colour = _lookup(albedo, hit.blend(head.vt[uv_faces[hit.triangle]]))
-        lit = colour * shading(normal, shot.light)
-        lit = (
-            lit
-            + _gloss(normal, shot)[:, None]
-            * np.where(self._is_wet[hit.triangle], 2.5, 1.0)[:, None]
-        )
+        gloss = _gloss(normal, shot) * np.where(self._is_wet[hit.triangle], 2.5, 1.0)
+        lit = colour * shading(normal, shot.light) + gloss[:, None]
         return hit.layer(lit, np.ones(len(lit), np.float32))
 
     def _hair(self, cut: Haircut, shot: Shot, vertices: Array, side: int) -> Layer:
@@ -267,4 +264,4 @@ def _follow(points: Array, assets: Assets, vertices: Array) -> npt.NDArray[np.fl
     rotation = u @ sign @ vt
     scale = np.trace(np.diag(s) @ sign) / (a**2).sum()
     moved = (points - source.mean(axis=0)) @ rotation.T * scale + target.mean(axis=0)
-    return moved.astype(np.float32)
+    return np.asarray(moved, np.float32)

@@ -129,7 +129,7 @@ def shell_offsets(cut: Haircut, position: Array, wave: Array) -> Array:
     if cut.name == "bald":
         return np.zeros(len(position))
     cover = hair_cover(cut, position, np.zeros(len(position)))
-    x, y, z = position.T
+    y = position[:, 1]
     crown = 0.55 + 0.45 * _ramp(y, 0.03, 0.10)
     # Little at the nape and the sideburns, or heads look helmeted.
     trimmed = 0.35 + 0.65 * _ramp(y, -0.05, 0.04)
@@ -137,12 +137,11 @@ def shell_offsets(cut: Haircut, position: Array, wave: Array) -> Array:
     return np.asarray(cut.thickness_m * crown * trimmed * bumps * cover + 0.0006 * (cover > 0.02))
 
 
-def curtain(cut: Haircut, scale: float = 1.0) -> tuple[Array, Array, Array]:
+def curtain(cut: Haircut) -> tuple[Array, Array, Array]:
     """What hangs down: a surface around the back and the sides of the head.
 
     Args:
         cut: with a length above 0.
-        scale: of the person's head against the mean one.
 
     Returns:
         (N, 3) vertices in the frame of the mean head, (M, 3) triangles, (N, 2) texture coordinates.
@@ -167,7 +166,7 @@ def curtain(cut: Haircut, scale: float = 1.0) -> tuple[Array, Array, Array]:
     y = top - t * (top + 0.035 + end)
     # Ends draw in to the neck and come forward over the shoulders.
     x = x * (1 - 0.10 * t * (np.abs(a) < 1.2))
-    vertices = np.stack([x, y, z], axis=-1).reshape(-1, 3) * scale
+    vertices = np.stack([x, y, z], axis=-1).reshape(-1, 3)
     index = np.arange(rows * columns).reshape(rows, columns)
     p, q = index[:-1, :-1].ravel(), index[:-1, 1:].ravel()
     r, s = index[1:, :-1].ravel(), index[1:, 1:].ravel()

@@ -30,7 +30,7 @@ def draw_light(rng: np.random.Generator) -> npt.NDArray[np.float32]:
     light = inverse @ shade
     front = normals[:, 2] > 0.3
     mean = float((sh_basis(normals[front]) @ light).mean())
-    return (light * rng.uniform(0.55, 1.15) / mean).astype(np.float32)
+    return np.asarray(light * rng.uniform(0.55, 1.15) / mean, np.float32)
 
 
 def studio_light() -> npt.NDArray[np.float32]:
@@ -38,12 +38,12 @@ def studio_light() -> npt.NDArray[np.float32]:
     normals, inverse = _fit()
     key = np.clip(normals @ _direction(25, 35), 0, None)
     shade = (0.45 + 0.10 * normals[:, 1] + 0.55 * key)[:, None].repeat(3, axis=1)
-    return (inverse @ shade).astype(np.float32)
+    return np.asarray(inverse @ shade, np.float32)
 
 
 def _tint(rng: np.random.Generator, deviation: float) -> Array:
     warm = rng.normal(0, deviation)
-    return np.array([1 + warm, 1.0, 1 - warm]) * rng.normal(1, 0.02, 3)
+    return np.asarray([1 + warm, 1.0, 1 - warm] * rng.normal(1, 0.02, 3))
 
 
 def _direction(azimuth_deg: float, height_deg: float) -> Array:

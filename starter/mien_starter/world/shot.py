@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How somebody is photographed: expression, pose, gaze, camera, light, things in front of the face."""
+"""How somebody is photographed: expression, pose, gaze, camera, light, things before the face."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -73,8 +74,6 @@ def draw_shot(assets: Assets, rng: np.random.Generator) -> Shot:
 
 def axis_angle(yaw_deg: float, pitch_deg: float, roll_deg: float) -> npt.NDArray[np.float32]:
     """(3,) the rotation vector of a head that is turned, then nods, then tilts."""
-    import cv2
-
     y, p, r = np.deg2rad([yaw_deg, pitch_deg, roll_deg])
     turn = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
     nod = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])

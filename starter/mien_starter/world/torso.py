@@ -6,6 +6,7 @@ Letters  V vertices and F triangles of the head, R vertices on the open rim of i
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -28,19 +29,19 @@ class Neck:
     """Continues the head's open neck downwards."""
 
     def __init__(self, head: HeadModel) -> None:
-        loop, self._rim_uv = _rim(head)
+        loop, here = _rim(head)
+        there = np.roll(here, -1)
         self._rim = loop
         self._head = head
         count, first = len(loop), head.num_vertices
         rings = [loop, *(first + np.arange(count) + count * ring for ring in range(len(RINGS)))]
         faces, uv_faces = [head.f], [head.ft]
-        for above, below in zip(rings[:-1], rings[1:], strict=True):
+        for above, below in pairwise(rings):
             after, beneath = np.roll(above, -1), np.roll(below, -1)
             faces += [
                 np.stack([above, below, beneath], axis=1),
                 np.stack([above, beneath, after], axis=1),
             ]
-            here, there = self._rim_uv, np.roll(self._rim_uv, -1)
             uv_faces += [
                 np.stack([here, here, there], axis=1),
                 np.stack([here, there, there], axis=1),

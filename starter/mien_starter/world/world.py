@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Photographs of synthetic people: the same person and shot always give the same one.
 
-Codes are DECA's 236, their camera that of the photograph: orthographic, image coordinates -1..1 over
-its whole side. Pixels have their centres at whole numbers.
+Codes are DECA's 236, their camera that of the photograph: orthographic, image coordinates -1..1
+over its whole side. Pixels have their centres at whole numbers.
 """
 
 from __future__ import annotations
@@ -119,21 +119,10 @@ class World:
         points = pixels_from_image(seen, width=self.size, height=self.size) - 0.5
         image, skin = draw_accessory(image, skin, shot.accessory, points, rng)
         quantised = np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
-        codes = np.concatenate(
-            [
-                person.shape[:100],
-                person.texture,
-                shot.expression[:50],
-                shot.pose[:3],
-                shot.pose[6:9],
-                shot.camera,
-                shot.light.ravel(),
-            ]
-        )
         return Photograph(
             image_rgb=degraded(quantised, camera, rng),
             identity=person.number,
-            codes=codes.astype(np.float32),
+            codes=codes_of(person, shot),
             shape=person.shape,
             expression=shot.expression,
             pose=shot.pose,
@@ -150,17 +139,26 @@ class World:
         return degraded(image, CAMERA, rng)
 
 
+def codes_of(person: Person, shot: Shot) -> npt.NDArray[np.float32]:
+    """(236,) DECA's codes: what they cannot hold of shape, expression and pose is left out."""
+    codes = np.concatenate(
+        [
+            person.shape[:100],
+            person.texture,
+            shot.expression[:50],
+            shot.pose[:3],
+            shot.pose[6:9],
+            shot.camera,
+            shot.light.ravel(),
+        ]
+    )
+    return np.asarray(codes, np.float32)
+
+
 def five_of(landmarks_68: Array) -> npt.NDArray[np.float32]:
     """(5, 2) eyes (the middle of the lids), nose tip and mouth corners out of (68, 2)."""
-    return np.stack(
-        [
-            landmarks_68[36:42].mean(axis=0),
-            landmarks_68[42:48].mean(axis=0),
-            landmarks_68[30],
-            landmarks_68[48],
-            landmarks_68[54],
-        ]
-    ).astype(np.float32)
+    eyes = landmarks_68[36:42].mean(axis=0), landmarks_68[42:48].mean(axis=0)
+    return np.asarray([*eyes, *landmarks_68[[30, 48, 54]]], np.float32)
 
 
 def _attributes(person: Person, shot: Shot) -> dict[str, float | int | str]:
