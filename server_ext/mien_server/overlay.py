@@ -8,7 +8,6 @@ without perspective, so a similarity of the plane leads from one image to the ot
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import cv2
@@ -29,7 +28,7 @@ HEAD_OPACITY = 0.6
 FRAME_FILL = 0.96  # of the rendered image, by the longer side of the head
 DOT_RGB = (120, 255, 170)
 DOT_IN_HEADS = 1 / 130  # radius, in longer sides of the head
-MIN_DOT_PX = 0.9
+MIN_DOT_PX, MAX_DOT_PX = 0.9, 6.0
 # OpenCV draws at fractions of a pixel with this many bits.
 SUBPIXEL_BITS = 4
 
@@ -93,10 +92,12 @@ def draw_overlay(
         ]
     )
     corners = moved(canvas_from_rgba, np.array([(0, 0), (size, 0), (0, size), (size, size)]))
-    first = np.floor(corners.min(axis=0)).astype(int)
-    side = math.ceil(float((corners.max(axis=0) - first).max()))
-    _blend(canvas, _patch(rgba, canvas_from_rgba, first, side), first)
-    radius = max(MIN_DOT_PX, side * DOT_IN_HEADS)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    limit = np.array(canvas.shape[1::-1])
+    first, last = (np.clip(edge, 0, limit).astype(int) for edge in (np.floor(low), np.ceil(high)))
+    if (last > first).all():
+        _blend(canvas, _patch(rgba, canvas_from_rgba, first, int((last - first).max())), first)
+    radius = float(np.clip((high - low).max() * DOT_IN_HEADS, MIN_DOT_PX, MAX_DOT_PX))
     _draw_dots(canvas, landmarks * canvas_from_image, radius)
     done, png = cv2.imencode(".png", cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR))
     if not done:
@@ -126,18 +127,15 @@ def _patch(
 
 
 def _blend(canvas: NDArray[np.uint8], patch: NDArray[np.float32], first: NDArray[np.int_]) -> None:
-    limit = np.array(canvas.shape[1::-1])
-    start = np.clip(first, 0, limit)
-    stop = np.clip(first + patch.shape[0], 0, limit)
-    (left, top), (right, bottom) = start, stop
-    (skip_x, skip_y), (width, height) = start - first, stop - start
-    shown = patch[skip_y : skip_y + height, skip_x : skip_x + width] * HEAD_OPACITY
-    under = canvas[top:bottom, left:right]
+    left, top = first
+    under = canvas[top : top + patch.shape[0], left : left + patch.shape[1]]
+    shown = patch[: under.shape[0], : under.shape[1]] * HEAD_OPACITY
     under[:] = (under * (1 - shown[..., 3:] / 255) + shown[..., :3]).round()
 
 
 def _draw_dots(canvas: NDArray[np.uint8], points: Array, radius: float) -> None:
     unit = 1 << SUBPIXEL_BITS
+    inside = ((points > -radius) & (points < np.array(canvas.shape[1::-1]) + radius)).all(axis=1)
     # OpenCV counts pixels by their centres.
-    for x, y in ((points - 0.5) * unit).round().astype(int).tolist():
+    for x, y in ((points[inside] - 0.5) * unit).round().astype(int).tolist():
         cv2.circle(canvas, (x, y), round(radius * unit), DOT_RGB, -1, cv2.LINE_AA, SUBPIXEL_BITS)

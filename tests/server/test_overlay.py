@@ -86,6 +86,18 @@ def test_a_head_outside_the_photograph_changes_nothing():
     assert (drawn(grey(120, 110), white_square(), place, NO_DOTS) == 100).all()
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1e5, -0.5, -1e5])
+def test_a_head_of_absurd_size_is_drawn_within_the_photograph(scale):
+    """Untrained weights say such things; nothing may grow with them."""
+    place = np.column_stack([scale * np.eye(2), (60, 60)])
+    dots = np.array([(60.0, 60.0), (1e12, 3.0), (-5e9, 40.0)])
+
+    result = drawn(grey(120, 110), white_square(), place, dots)
+
+    filled = (result[..., 0] > 105).mean()
+    assert filled == pytest.approx({1e-6: 0, 1e5: 0.23, -0.5: 0.08, -1e5: 0.27}[scale], abs=0.03)
+
+
 def test_a_photograph_decoded_smaller_than_its_file_keeps_its_coordinates():
     half = DecodedImage(np.full((100, 150, 3), 50, np.uint8), 300, 200, (2.0, 2.0))
     place = np.column_stack([np.eye(2), (100, 60)])
