@@ -23,7 +23,7 @@ from mien_starter.training.schedule import rising
 
 NETWORK = "iresnet18_narrow"
 RECIPE = Recipe(
-    steps=5000,
+    steps=2400,
     batch=96,
     learning_rate=2e-3,
     seed=2,
