@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
@@ -15,8 +16,11 @@ from mien import _requests as client_requests
 from mien_export import registry
 from mien_server.cropping import CROP_SIZES
 from mien_server.detection import DETECTOR_INPUT, DETECTOR_OUTPUTS
+from mien_server.fit_pipeline import FitRequest, fit_requests
+from mien_server.landmarking import LANDMARKER_INPUT, LANDMARKER_MAX_BATCH, LANDMARKER_OUTPUTS
 from mien_server.style_renderer_pipeline import RENDER_INPUTS, RENDER_OUTPUTS
 from mien_server.verify_pipeline import EMBED_OUTPUTS
+from tests.server.planted_fits import PlantedModels, photograph
 
 ROOT = Path(__file__).parents[2]
 REPOSITORY = ROOT / "model_repository"
@@ -78,6 +82,41 @@ def test_a_full_batch_of_pairs_fits_one_embedding_call():
     assert 2 * config("verify_faces").max_batch_size <= config("embed_faces").max_batch_size
 
 
+def test_whole_batches_fit_the_calls_that_are_made_with_them():
+    callees = {item.model for item in registry.PIPELINE_DEPENDENCIES["fit_faces"]}
+
+    assert callees == {
+        "face_cropper", "deca_encoder", "flame_decoder", "texture_decoder", "style_renderer",
+    }  # fmt: skip
+    for callee in callees:
+        assert config(callee).max_batch_size >= config("fit_faces").max_batch_size
+    assert config("face_landmarker").max_batch_size >= LANDMARKER_MAX_BATCH
+
+
+def test_fits_are_made_by_calls_the_contracts_offer():
+    """A run of the pipeline on models whose answers are planted records every call."""
+    models = PlantedModels()
+    asked = frozenset(tensors("fit_faces", "output"))
+    image = np.array([[photograph(1)]], dtype=object)
+
+    (answer,) = fit_requests(
+        [FitRequest(image, ["largest"], ["raise"], asked)], models, untrained=True
+    )
+
+    assert set(answer) == asked
+    for name, (_, dims) in tensors("fit_faces", "output").items():
+        assert len(answer[name].shape) == 1 + len(dims)
+    for call in models.calls:
+        inputs = tensors(call.model_name, "input")
+        assert set(call.inputs) == set(inputs)
+        assert set(call.outputs) <= set(tensors(call.model_name, "output"))
+        for name, array in call.inputs.items():
+            dims = inputs[name][1]
+            sizes = array.shape[1:]
+            assert len(sizes) == len(dims)
+            assert all(d in (-1, s) for d, s in zip(dims, sizes, strict=True))
+
+
 def test_every_graph_has_an_export_spec_and_every_spec_a_graph():
     graphs = {name for name in MODELS if config(name).backend == "onnxruntime"}
 
@@ -88,6 +127,8 @@ def test_what_the_server_calls_is_what_the_contracts_offer():
     assert set(EMBED_OUTPUTS) <= set(tensors("embed_faces", "output"))
     assert set(tensors("face_detector", "input")) == {DETECTOR_INPUT}
     assert set(tensors("face_detector", "output")) == set(DETECTOR_OUTPUTS)
+    assert set(tensors("face_landmarker", "input")) == {LANDMARKER_INPUT}
+    assert set(tensors("face_landmarker", "output")) == set(LANDMARKER_OUTPUTS)
     crops = {n for n in tensors("face_cropper", "output") if n.startswith("crop_")}
     assert crops == {f"crop_{size}" for size in CROP_SIZES}
     for size in CROP_SIZES:
@@ -106,6 +147,8 @@ def test_the_renderer_takes_and_gives_what_its_contract_says():
         ("verify_faces", "output", client_requests.VERIFY_OUTPUTS),
         ("embed_faces", "input", client_requests.EMBED_INPUTS),
         ("embed_faces", "output", client_requests.EMBED_OUTPUTS),
+        ("fit_faces", "input", client_requests.FIT_INPUTS),
+        ("fit_faces", "output", client_requests.FIT_OUTPUTS),
     ],
 )
 def test_what_the_client_sends_and_reads_is_what_the_contracts_offer(model, side, specs):
