@@ -93,7 +93,7 @@ class Compositor:
         image = _laid(image, skin)
         image = draw_clothes(image, person, shot, self._neck.rim(vertices))
         visible = skin.cover.copy()
-        for layer in (hair, strands):
+        for layer in (*hair, strands):
             front = layer.depth < skin.depth + 1e-4
             cover = layer.cover * front
             image = _laid(image, Layer(layer.colour, cover, layer.depth))
@@ -116,24 +116,35 @@ class Compositor:
         lit = colour * shading(normal, shot.light) + gloss[:, None]
         return hit.layer(lit, np.ones(len(lit), np.float32))
 
-    def _hair(self, cut: Haircut, shot: Shot, vertices: Array, side: int) -> Layer:
-        head = self._assets.head
+    def _hair(self, cut: Haircut, shot: Shot, vertices: Array, side: int) -> list[Layer]:
+        """The shell; first what of it is seen through its own thin edge."""
         if cut.name == "bald":
-            return _nothing(side)
+            return []
+        head = self._assets.head
         offset = shell_offsets(cut, head.v_template, self._waves[0])
         normals = vertex_normals(vertices[None], head.f)[0]
         lifted = (vertices + normals * offset[:, None]).astype(np.float32)
-        faces, uv_faces = head.f[self._shell_rows], head.ft[self._shell_rows]
-        hit = _Hits(project(lifted[None], shot.camera[None])[0], faces, side)
-        uv = hit.blend(head.vt[uv_faces[hit.triangle]])
+        normals = vertex_normals(lifted[None], head.f)[0]
+        projected = project(lifted[None], shot.camera[None])[0]
+        rows = self._shell_rows
+        hit = _Hits(projected, head.f[rows], side)
+        shell = self._shaded(cut, shot, hit, rows, normals)
+        cover = hair_cover(cut, head.v_template, np.zeros(head.num_vertices))
+        rows = rows[(cover > 0.5 * cut.density)[head.f[rows]].all(axis=1)]
+        hit = _Hits(projected, head.f[rows], side)
+        hit.keep_behind(shell)
+        return [self._shaded(cut, shot, hit, rows, normals), shell]
+
+    def _shaded(self, cut: Haircut, shot: Shot, hit: _Hits, rows: Array, normals: Array) -> Layer:
+        head = self._assets.head
+        uv = hit.blend(head.vt[head.ft[rows][hit.triangle]])
         cover = _lookup(self._cover(cut), uv)[:, 0]
         covering = cover > 0.01
         hit.keep(covering)
         uv, cover = uv[covering], cover[covering]
-        lifted_normals = vertex_normals(lifted[None], head.f)[0]
-        normal = hit.blend(lifted_normals[faces[hit.triangle]])
+        normal, share = _towards_viewer(hit.blend(normals[head.f[rows][hit.triangle]]))
         strand = _lookup(self._strands[..., None], uv)[:, 0]
-        return hit.layer(_hair_colour(cut, strand, normal, shot), cover)
+        return hit.layer(_hair_colour(cut, strand, normal, shot) * share, cover)
 
     def _hair_cover(self, cut: Haircut) -> Array:
         texels = self._assets.texels
@@ -148,15 +159,12 @@ class Compositor:
         moved = _follow(local, self._assets, vertices)
         hit = _Hits(project(moved[None], shot.camera[None])[0], faces, side)
         normals = vertex_normals(moved[None], faces)[0]
-        normal = hit.blend(normals[faces[hit.triangle]])
-        # Both sides are seen; the inner one is in the shade.
-        inner = normal[:, 2] < 0
-        normal = np.where(inner[:, None], -normal, normal)
+        normal, share = _towards_viewer(hit.blend(normals[faces[hit.triangle]]))
         where = hit.blend(uv[faces[hit.triangle]])
         rng = np.random.default_rng(cut.seed)
         lanes = rng.normal(0, 1, 400)
         strand = np.interp(where[:, 0] * 400, np.arange(400), lanes)
-        colour = _hair_colour(cut, strand, normal, shot) * np.where(inner, 0.55, 1.0)[:, None]
+        colour = _hair_colour(cut, strand, normal, shot) * share
         frayed = 1 - np.clip(
             (0.06 - where[:, 1]) / 0.06 + 0.5 * strand * (where[:, 1] < 0.06), 0, 1
         )
@@ -187,6 +195,10 @@ class _Hits:
         self._seen[self._seen] = wanted
         self.triangle, self._bary = self.triangle[wanted], self._bary[wanted]
 
+    def keep_behind(self, layer: Layer) -> None:
+        """Forget the pixels that do not lie behind a layer."""
+        self.keep((self._depth > layer.depth + 1e-4)[self._seen])
+
     def layer(self, colour: Array, cover: Array) -> Layer:
         """Put values of the pixels seen into an image."""
         side = self._seen.shape[0]
@@ -210,6 +222,12 @@ def _laid(image: Array, layer: Layer) -> Array:
 
 def _behind(layer: Layer, other: Layer) -> Layer:
     return Layer(layer.colour, layer.cover * (layer.depth >= other.depth), layer.depth)
+
+
+def _towards_viewer(normal: Array) -> tuple[Array, Array]:
+    """Normals (P, 3) of a surface seen from both sides, and (P, 1) its light: less inside."""
+    inside = normal[:, 2:] < 0
+    return np.where(inside, -normal, normal), np.where(inside, 0.55, 1.0)
 
 
 def _lookup(texture: Array, uv: Array) -> Array:

@@ -115,7 +115,9 @@ def hair_cover(cut: Haircut, position: Array, fibre: Array) -> Array:
     softness = 0.0035 if cut.thickness_m > 0.004 else 0.006
     cover = _ramp(y - lowest + 0.0022 * fibre, -softness, softness)
     on_ear = (side > 0.0765) & (y < 0.032) & (z > -0.05) & (z < 0.02)
-    return np.where(on_ear, 0.0, cover) * cut.density
+    # The hollow of the ear lies as deep as the skull beside it.
+    in_ear = (side > 0.064) & (y > -0.023) & (y < 0.0) & (z > -0.021) & (z < 0.001)
+    return np.where(on_ear | in_ear, 0.0, cover) * cut.density
 
 
 def shell_offsets(cut: Haircut, position: Array, wave: Array) -> Array:
