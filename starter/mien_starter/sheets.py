@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Portraits for contact sheets: even light, a slight turn of the head, nothing before the face."""
+"""Contact sheets, and portraits for them: even light, a slight turn, nothing before the face.
+
+Worlds for sheets are `OVERSAMPLE` times as large as the pictures, for smooth edges.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -19,6 +22,8 @@ from mien_starter.world.shot import FACE_HEIGHT_M, Shot, axis_angle
 
 Picture = npt.NDArray[np.uint8]
 
+OVERSAMPLE = 2
+JPEG_QUALITY = 88
 _FILLS = 0.40
 _UNTOUCHED = Degradation()
 
@@ -35,7 +40,7 @@ def portrait(world: World, identity: int) -> Picture:
 
 
 def bare_head(world: World, identity: int) -> Picture:
-    """(size, size, 3) the head alone, grey and without hair: shape is all there is to see."""
+    """(size, size, 3) a head without hair and with the mean skin: shape is all there is to see."""
     rng = np.random.default_rng([identity, 2005])
     person = world.person(identity)
     bald = replace(
@@ -67,16 +72,29 @@ def calm_shot(*, yaw_deg: float, pitch_deg: float) -> Shot:
     )
 
 
-def write_sheet(pictures: Sequence[npt.NDArray[Any]], columns: int, path: Path) -> None:
-    """Write pictures of one size side by side.
+def sheet(pictures: Sequence[Picture], columns: int) -> Picture:
+    """Pictures of one size side by side, at half their size.
 
     Args:
-        pictures: (S, S, 3) uint8 each.
+        pictures: (S, S, 3) each; a multiple of `columns`, S a multiple of `OVERSAMPLE`.
         columns: pictures in a row.
-        path: its ending decides the format.
+
+    Returns:
+        (rows * S / OVERSAMPLE, columns * S / OVERSAMPLE, 3).
     """
     rows = [
         np.hstack(pictures[start : start + columns]) for start in range(0, len(pictures), columns)
     ]
+    large = np.vstack(rows)
+    height, width = (side // OVERSAMPLE for side in large.shape[:2])
+    return np.asarray(cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def write_sheet(pictures: Sequence[Picture], columns: int, path: Path) -> None:
+    """Write a sheet; the ending of the path decides the format.
+
+    Raises:
+        ValueError: Pillow knows no such ending.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.vstack(rows)).save(path, quality=88)
+    Image.fromarray(sheet(pictures, columns)).save(path, quality=JPEG_QUALITY)

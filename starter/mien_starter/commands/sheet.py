@@ -4,17 +4,23 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
+from mien_starter.errors import UsageError
 from mien_starter.progress import counting
-from mien_starter.splits import identities
+from mien_starter.splits import SPLITS, identities
 
-Image = npt.NDArray[Any]
+if TYPE_CHECKING:
+    from mien_starter.world import World
+
+ENDINGS = (".jpg", ".jpeg", ".png")
+KINDS = ("people", "shots", "heads")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,11 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--to", type=Path, required=True, metavar="FILE", help="PNG or JPEG")
     add(
         "--kind",
-        choices=("people", "shots", "heads"),
+        choices=KINDS,
         default="people",
-        help="people: one portrait each; shots: a row of photographs each; heads: bald and grey",
+        help="people: one portrait each; shots: a row of photographs each; heads: bald, with the mean skin",
     )
-    add("--split", default="held_out", choices=("train", "calibrate", "held_out"))
+    add("--split", default="held_out", choices=tuple(SPLITS))
     add("--first", type=int, default=0, metavar="N", help="skip so many people of the split")
     add("--rows", type=int, default=8, metavar="N")
     add("--columns", type=int, default=8, metavar="N")
@@ -36,33 +42,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Render the pictures and put them together."""
-    from mien_starter.sheets import write_sheet
+    from mien_starter.sheets import OVERSAMPLE, write_sheet
     from mien_starter.world import World
 
-    world = World(arguments.size)
+    if min(arguments.rows, arguments.columns) < 1 or arguments.size < 32:
+        raise UsageError("--rows and --columns must be at least 1, --size at least 32.")
+    if arguments.to.suffix.lower() not in ENDINGS:
+        raise UsageError(f"--to is {arguments.to}; it must end in {', '.join(ENDINGS)}.")
     count = arguments.rows * arguments.columns
-    people = identities(
-        arguments.split,
-        arguments.rows if arguments.kind == "shots" else count,
-        arguments.first,
-    )
-    pictures: list[Image] = []
+    number = arguments.rows if arguments.kind == "shots" else count
+    try:
+        people = identities(arguments.split, number, arguments.first)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    world = World(OVERSAMPLE * arguments.size)
+    pictures = []
     with counting(console, "rendering", count, "pictures") as on_progress:
-        for picture in _pictures(arguments, world, people):
+        for picture in _pictures(arguments.kind, world, people, arguments.columns):
             pictures.append(picture)
             on_progress(len(pictures))
     write_sheet(pictures, arguments.columns, arguments.to)
     return 0
 
 
-def _pictures(arguments: argparse.Namespace, world: Any, people: range) -> Iterator[Image]:
+def _pictures(
+    kind: str, world: World, people: range, shots: int
+) -> Iterator[npt.NDArray[np.uint8]]:
     from mien_starter.sheets import bare_head, portrait
 
-    if arguments.kind == "shots":
-        for person in people:
-            for shot in range(arguments.columns):
-                yield world.photograph(person, shot).image_rgb
-        return
-    picture: Callable[[Any, int], Image] = portrait if arguments.kind == "people" else bare_head
     for person in people:
-        yield picture(world, person)
+        if kind == "shots":
+            yield from (world.photograph(person, shot).image_rgb for shot in range(shots))
+        elif kind == "heads":
+            yield bare_head(world, person)
+        else:
+            yield portrait(world, person)
