@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--kind",
         choices=KINDS,
         default="people",
-        help="people: one portrait each; shots: a row of photographs each; heads: bald, with the mean skin",
+        help="people: one portrait each; shots: a row of photographs each; heads: bald, mean skin",
     )
     add("--split", default="held_out", choices=tuple(SPLITS))
     add("--first", type=int, default=0, metavar="N", help="skip so many people of the split")
