@@ -161,9 +161,11 @@ def curtain(cut: Haircut) -> tuple[Array, Array, Array]:
         np.sin(k * a + phase[i] + 5 * cut.wave * t * (i + 1)) for i, k in enumerate((9, 17, 31, 45))
     )
     bulge = 1.0 + 0.10 * np.sin(np.pi * np.clip(t * 1.1, 0, 1)) - 0.10 * t
+    # It starts inside the shell, or one looks into it from above.
+    bulge = bulge - 0.16 * (1 - _ramp(t, 0.0, 0.2))
     x = (radius_x * bulge + strength * ripple) * np.sin(a)
     z = -0.010 - (radius_z * bulge + strength * ripple) * np.cos(a)
-    top = 0.045 + 0.012 * np.cos(a)
+    top = 0.054 + 0.012 * np.cos(a)
     end = cut.length_m * (0.94 + 0.06 * np.sin(7 * a + phase[0]))
     y = top - t * (top + 0.035 + end)
     # Ends draw in to the neck and come forward over the shoulders.
