@@ -79,7 +79,7 @@ class Assembly:
         return self._applied(source - middle, self.offset - self.origin)
 
     def displacements(self, source: Array) -> Array:
-        """(A, V, 3) of (A, S, 3) displacements; eyeballs and upper teeth stay where they are."""
+        """(A, V, 3) of (A, S, 3) displacements; eyeballs stay where they are."""
         still = np.isin(np.arange(len(self.mean)), self.vertices_of("eye_left", "eye_right"))
         moved = self._applied(source, np.zeros((1, 3)))
         return np.where(still[None, :, None], 0.0, moved)
