@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "dataset": "render photographs of synthetic people, with every label",
     "train": "train a network on a data set; goes on where it stopped",
     "export": "write trained weights, their entry and their model card",
+    "crops": "cut aligned crops through a server, to calibrate with",
     "evaluate": "measure a network, or what a server answers, on held-out people",
 }
 
