@@ -31,7 +31,7 @@ from mien_starter.training.recipe import Arrays, Recipe, Task, Tensors
 
 NETWORK = "resnet16_narrow"
 RECIPE = Recipe(
-    steps=3200,
+    steps=4000,
     batch=64,
     learning_rate=2e-3,
     seed=3,
