@@ -160,14 +160,15 @@ def curtain(cut: Haircut) -> tuple[Array, Array, Array]:
     ripple = sum(
         np.sin(k * a + phase[i] + 5 * cut.wave * t * (i + 1)) for i, k in enumerate((9, 17, 31, 45))
     )
-    bulge = 1.0 + 0.10 * np.sin(np.pi * np.clip(t * 1.1, 0, 1)) - 0.10 * t
-    # It starts inside the shell, or one looks into it from above.
-    bulge = bulge - 0.16 * (1 - _ramp(t, 0.0, 0.2))
-    x = (radius_x * bulge + strength * ripple) * np.sin(a)
-    z = -0.010 - (radius_z * bulge + strength * ripple) * np.cos(a)
     top = 0.054 + 0.012 * np.cos(a)
     end = cut.length_m * (0.94 + 0.06 * np.sin(7 * a + phase[0]))
-    y = top - t * (top + 0.035 + end)
+    down_m = t * (top + 0.035 + end)
+    bulge = 1.0 + 0.10 * np.sin(np.pi * np.clip(t * 1.1, 0, 1)) - 0.10 * t
+    # It starts inside the shell, or one looks into it from above; ears stay below it.
+    bulge = bulge - 0.16 * (1 - _ramp(down_m, 0.0, 0.02))
+    x = (radius_x * bulge + strength * ripple) * np.sin(a)
+    z = -0.010 - (radius_z * bulge + strength * ripple) * np.cos(a)
+    y = top - down_m
     # Ends draw in to the neck and come forward over the shoulders.
     x = x * (1 - 0.10 * t * (np.abs(a) < 1.2))
     vertices = np.stack([x, y, z], axis=-1).reshape(-1, 3)
