@@ -233,8 +233,8 @@ def _towards_viewer(normal: Array) -> tuple[Array, Array]:
 def _lookup(texture: Array, uv: Array) -> Array:
     """(P, C) bilinear values of (S, S, C) at (P, 2), v up."""
     side = texture.shape[0]
-    # OpenCV takes no row of more than 32767 pixels.
-    rows = -(-len(uv) // 1024)
+    # OpenCV takes no row of more than 32767 pixels, and no empty array.
+    rows = max(1, -(-len(uv) // 1024))
     places = np.zeros((rows * 1024, 2), np.float32)
     places[: len(uv)] = np.stack([uv[:, 0] * side - 0.5, (1 - uv[:, 1]) * side - 0.5], axis=1)
     column, row = np.moveaxis(places.reshape(rows, 1024, 2), -1, 0)
