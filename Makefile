@@ -13,12 +13,12 @@ export PYTHONDONTWRITEBYTECODE = 1
 .PHONY: help install check fix test test-fast demo serve bench clean
 
 help:
-	@echo "make demo       verify real photographs over gRPC on a real Triton server"
+	@echo "make demo       verify photographs over gRPC on a real Triton server"
 	@echo "make test       all tests, the Triton server included"
 	@echo "make test-fast  the tests that need no server"
 	@echo "make check      format, lint, types, import rules"
 	@echo "make fix        format and mend what the linter can"
-	@echo "make serve      build a repository with random weights and serve it on 8001"
+	@echo "make serve      build a repository with the starter weights and serve it on 8001"
 	@echo "make bench      measure, see bench/RESULTS.md"
 	@echo "make clean      remove what was built, .venv included"
 
@@ -55,7 +55,7 @@ demo: $(INSTALLED)
 	@$(BIN)/python -m demo
 
 serve: $(INSTALLED)
-	$(BIN)/mien-export build --to build/repository --weights random --seed 0
+	$(BIN)/mien-export build --to build/repository --weights starter
 	$(BIN)/mien-serve build/repository
 
 bench: $(INSTALLED)

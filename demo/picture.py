@@ -2,6 +2,7 @@
 """Pictures of what the server said: the faces it compared, the head it fitted."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from mien import Face, FittedFace, Verification
 
-__all__ = ["draw_fit", "draw_verification"]
+__all__ = ["draw_fit", "draw_verification", "stack"]
 
 HEIGHT_PX = 420
 MARGIN_PX = 16
@@ -24,6 +25,8 @@ def draw_verification(probe: Path, reference: Path, result: Verification, target
     """Write a PNG with both photographs side by side, boxes, landmarks and the verdict."""
     verdict = "match" if result.is_match else "no match"
     caption = f"{verdict}: similarity {result.similarity:.3f}, threshold {result.threshold:.2f}"
+    if result.fmr is not None:
+        caption += f" at FMR {result.fmr:.0e}"
     note = "UNTRAINED: random weights, the score means nothing" if result.untrained else ""
     panels = [_marked(probe, result.probe), _marked(reference, result.reference)]
     _sheet(panels, caption, note).save(target)
@@ -55,6 +58,19 @@ def draw_fit(photograph: Path, fit: FittedFace, target: Path) -> None:
         _scaled(overlay.crop(tuple(round(edge * factor) for edge in region))),
     ]
     _sheet(panels, caption, note).save(target)
+
+
+def stack(pictures: Sequence[Path], target: Path) -> None:
+    """Write one PNG of several, below each other."""
+    images = [Image.open(picture) for picture in pictures]
+    canvas = Image.new(
+        "RGB", (max(image.width for image in images), sum(image.height for image in images)), PAPER
+    )
+    top = 0
+    for image in images:
+        canvas.paste(image, (0, top))
+        top += image.height
+    canvas.save(target)
 
 
 def _sheet(panels: list[Image.Image], caption: str, note: str) -> Image.Image:

@@ -11,26 +11,45 @@ from mien_server.serve import Server, ServerOptions
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="session")
-def repository() -> Path:
-    """A whole repository with the smallest public network, built once and kept between runs."""
-    path = ROOT / "build" / "test-repository"
-    command = [
-        *(sys.executable, "-m", "mien_export", "build", "--to", str(path)),
-        *("--weights", "random", "--seed", "0", "--network", "face_recognizer=iresnet18"),
-        *("--precision", "fp32,fp16"),
-    ]
+def built(name: str, *options: str) -> Path:
+    """A whole repository, built once and kept between runs."""
+    path = ROOT / "build" / name
+    command = [sys.executable, "-m", "mien_export", "build", "--to", str(path), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.fail(f"mien-export build failed:\n{done.stdout}{done.stderr}")
     return path
 
 
+def embedded(repository: Path) -> Server:
+    """The real embedded Triton on a repository."""
+    return Server(ServerOptions(repository, grpc_port=0, metrics_port=0, tritonserver="embedded"))
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """With random weights of the smallest public network, and without optional graphs."""
+    random = ("--weights", "random", "--seed", "0", "--network", "face_recognizer=iresnet18")
+    return built("test-repository", *random, "--precision", "fp32,fp16")
+
+
 @pytest.fixture(scope="session")
 def server(repository: Path):
-    """The real embedded Triton on that repository."""
-    options = ServerOptions(repository, grpc_port=0, metrics_port=0, tritonserver="embedded")
-    with Server(options) as running:
+    """On random weights."""
+    with embedded(repository) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def starter_repository() -> Path:
+    """With the weights that ship with mien."""
+    return built("test-starter-repository", "--weights", "starter")
+
+
+@pytest.fixture(scope="session")
+def starter_server(starter_repository: Path):
+    """On the starter weights."""
+    with embedded(starter_repository) as running:
         yield running
 
 

@@ -92,17 +92,17 @@ def test_the_exporter_commands_do_what_the_text_says(folder):
 
 
 @pytest.mark.parametrize("command", commands("mien"))
-def test_the_client_commands_answer(command, folder, server):
-    done = run(command, folder, MIEN_SERVER=server.grpc_address)
+def test_the_client_commands_answer(command, folder, starter_server):
+    done = run(command, folder, MIEN_SERVER=starter_server.grpc_address)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout
 
 
-def test_the_server_command_serves_the_repository_it_names(repository, tmp_path):
+def test_the_server_command_serves_the_repository_it_names(starter_repository, tmp_path):
     (command,) = commands("mien-serve")
     assert command == "mien-serve repository"
-    (tmp_path / "repository").symlink_to(repository)
+    (tmp_path / "repository").symlink_to(starter_repository)
     name, *arguments = shlex.split(command)
     ports = ["--grpc-port", "0", "--metrics-port", "0"]
     process = subprocess.Popen(
@@ -122,13 +122,18 @@ def test_the_server_command_serves_the_repository_it_names(repository, tmp_path)
         process.stderr.close()
 
 
-def test_the_program_prints_what_the_readme_shows(folder, server, monkeypatch):
+def test_the_program_prints_what_the_readme_shows(folder, starter_server, monkeypatch):
     (program,), (shown,) = blocks("python"), blocks("text")
     monkeypatch.chdir(folder)
     printed = io.StringIO()
 
     with contextlib.redirect_stdout(printed):
-        exec(compile(program.replace("localhost:8001", server.grpc_address), "README", "exec"), {})
+        exec(
+            compile(
+                program.replace("localhost:8001", starter_server.grpc_address), "README", "exec"
+            ),
+            {},
+        )
 
     # Rounding aside, which differs between processors.
     numbers = re.compile(r"-?\d+\.?\d*")
