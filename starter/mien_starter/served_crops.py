@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Aligned crops of a data set, cut by the server's own `face_cropper`.
 
-A threshold holds for what the server does to photographs, detector and landmarker included, so it is
-calibrated on crops that came out of it.
+A threshold holds for what the server does to photographs, detector and landmarker included, so
+it is calibrated on crops that came out of it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``crops``: aligned crops as a running server cuts them, for ``mien-export calibrate`` and int8."""
+"""``crops``: aligned crops as a running server cuts them, for ``mien-export calibrate``."""
 
 from __future__ import annotations
 
