@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from mien import Embedding, Face, FittedFace, NoFaceError
+from mien import Embedding, Face, FittedFace, ModelNotFoundError, NoFaceError
 from mien_starter.dataset import DatasetPlan, render
 from mien_starter.evaluation import served
 from mien_starter.shards import Photographs
@@ -86,3 +86,18 @@ def test_faces_that_are_not_found_or_lie_elsewhere_are_missed_and_counted(photog
 
     assert figures["faces_missed"] == pytest.approx(3 / (PEOPLE * SHOTS))
     assert figures["nme_68_mean"] == pytest.approx(0.02)
+
+
+def test_a_server_without_fits_is_measured_without_them(photographs, monkeypatch):
+    class Unfit(PlantedClient):
+        def fit(self, image):
+            raise ModelNotFoundError(
+                "none", model_name="fit_faces", request_id="1", status="NOT_FOUND"
+            )
+
+    monkeypatch.setattr(served, "Client", Unfit(photographs))
+    figures = served.measure_server("nowhere:1", photographs, make_head())
+
+    assert figures["nme_5_mean"] == pytest.approx(0.02)
+    assert figures["equal_error_rate"] == 0
+    assert not [name for name in figures if name.startswith(("nme_68", "mesh", "pose"))]

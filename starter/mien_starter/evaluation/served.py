@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien import Client, FittedFace, NoFaceError
+from mien import Client, Embedding, Face, FittedFace, ModelNotFoundError, NoFaceError
 from mien_export.head_model import HeadModel
 from mien_starter.evaluation.heads import head_figures
 from mien_starter.evaluation.landmarks import landmark_errors, landmark_figures
@@ -36,7 +36,7 @@ def measure_server(
     head: HeadModel,
     on_progress: Callable[[int], object] = lambda _: None,
 ) -> dict[str, float]:
-    """Send every photograph to `fit_faces` and `embed_faces`.
+    """Send every photograph to `embed_faces`, and to `fit_faces` where that is served.
 
     Args:
         address: of the server, host:port.
@@ -44,56 +44,76 @@ def measure_server(
         head: the head model that it decodes with.
         on_progress: told how many photographs were sent.
 
+    Returns:
+        Figures of detection, five landmarks and verification; with fits also of 68 landmarks, heads
+        and pose.
+
     Raises:
-        mien.MienError: the server cannot be reached, or lacks one of the two.
+        mien.MienError: the server cannot be reached, or does not embed.
     """
+    embeddings: list[Embedding | None] = []
     fits: list[FittedFace | None] = []
-    vectors: list[NDArray[np.float32] | None] = []
+    fits_are_served = True
     with Client(address) as client:
         for index in range(len(photographs)):
             encoded = _png(photographs.image_rgb(index))
-            fits.append(_or_none(client.fit, encoded))
-            answer = _or_none(client.embed, encoded)
-            vectors.append(None if answer is None else answer.vector)
+            embeddings.append(_or_none(client.embed, encoded))
+            if fits_are_served:
+                try:
+                    fits.append(_or_none(client.fit, encoded))
+                except ModelNotFoundError:
+                    fits_are_served = False
             on_progress(index + 1)
-    return _figures(fits, vectors, photographs.labels, head)
+    figures = _embedding_figures(embeddings, photographs.labels)
+    if fits_are_served:
+        figures |= _fit_figures(fits, photographs.labels, head)
+    return figures
 
 
-def _figures(
-    fits: list[FittedFace | None],
-    vectors: list[NDArray[np.float32] | None],
-    labels: dict[str, NDArray[Any]],
-    head: HeadModel,
+def _embedding_figures(
+    answers: list[Embedding | None], labels: dict[str, NDArray[Any]]
 ) -> dict[str, float]:
-    truth_68, truth_5 = labels["landmarks_68"], labels["landmarks"]
-    right = [
-        index
-        for index, fit in enumerate(fits)
-        if fit is not None
-        and landmark_errors(
-            fit.face.landmarks[None], truth_5[[index]], truth_68[[index]]
-        )[0] < _SAME_FACE
-    ]  # fmt: skip
-    found = [fit for index in right if (fit := fits[index]) is not None]
-    truth = {name: values[right] for name, values in labels.items()}
+    faces = [None if answer is None else answer.face for answer in answers]
+    rows = _right_rows(faces, labels)
+    found = np.stack([face.landmarks for row in rows if (face := faces[row]) is not None])
+    errors = landmark_errors(found, labels["landmarks"][rows], labels["landmarks_68"][rows])
+    embedded = [row for row, answer in enumerate(answers) if answer is not None]
+    vectors = np.stack([answer.vector for answer in answers if answer is not None])
+    return {
+        "faces_missed": 1 - len(rows) / len(answers),
+        **{f"nme_5_{name}": value for name, value in vars(landmark_figures(errors)).items()},
+        **vars(verification_figures(vectors, labels["identity"][embedded])),
+    }
+
+
+def _fit_figures(
+    fits: list[FittedFace | None], labels: dict[str, NDArray[Any]], head: HeadModel
+) -> dict[str, float]:
+    rows = _right_rows([None if fit is None else fit.face for fit in fits], labels)
+    found = [fit for row in rows if (fit := fits[row]) is not None]
+    truth = {name: values[rows] for name, values in labels.items()}
     codes = np.stack([fit.codes for fit in found])
     points_68 = np.stack([fit.landmarks_68 for fit in found])
-    points_5 = np.stack([fit.face.landmarks for fit in found])
-    errors_68 = landmark_errors(points_68, truth["landmarks_68"], truth["landmarks_68"])
-    errors_5 = landmark_errors(points_5, truth["landmarks"], truth["landmarks_68"])
+    errors = landmark_errors(points_68, truth["landmarks_68"], truth["landmarks_68"])
     pose_deg = pose_errors_deg(codes[:, 200:203], truth["pose"][:, :3])
-    embedded = [index for index, vector in enumerate(vectors) if vector is not None]
-    embeddings = np.stack([vector for vector in vectors if vector is not None])
-    verification = verification_figures(embeddings, labels["identity"][embedded])
     return {
-        "faces_missed": 1 - len(right) / len(fits),
-        **{f"nme_68_{name}": value for name, value in vars(landmark_figures(errors_68)).items()},
-        **{f"nme_5_{name}": value for name, value in vars(landmark_figures(errors_5)).items()},
+        **{f"nme_68_{name}": value for name, value in vars(landmark_figures(errors)).items()},
         **head_figures(head, codes[:, :100], truth["shape"]),
         "pose_deg_mean": float(pose_deg.mean()),
         "pose_deg_percentile_90": float(np.percentile(pose_deg, 90)),
-        **vars(verification),
     }
+
+
+def _right_rows(faces: list[Face | None], labels: dict[str, NDArray[Any]]) -> list[int]:
+    """Photographs in which the face that was found is the true one."""
+    return [
+        row
+        for row, face in enumerate(faces)
+        if face is not None
+        and landmark_errors(
+            face.landmarks[None], labels["landmarks"][[row]], labels["landmarks_68"][[row]]
+        )[0] < _SAME_FACE
+    ]  # fmt: skip
 
 
 def _png(image_rgb: NDArray[np.uint8]) -> bytes:
