@@ -91,8 +91,8 @@ class Compositor:
         strands = self._curtain(person, shot, vertices, side)
         image = _laid(image, _behind(strands, skin))
         image = _laid(image, skin)
-        image = draw_clothes(image, person, shot, self._neck.rim(vertices))
-        visible = skin.cover.copy()
+        image, clothes = draw_clothes(image, person, shot, self._neck.rim(vertices))
+        visible = skin.cover * (1 - clothes)
         for layer in (*hair, strands):
             front = layer.depth < skin.depth + 1e-4
             cover = layer.cover * front

@@ -88,7 +88,7 @@ def _rim(head: HeadModel) -> tuple[Array, Array]:
     return np.array(loop), np.array(uvs)
 
 
-def draw_clothes(image: Array, person: Person, shot: Shot, rim: Array) -> Array:
+def draw_clothes(image: Array, person: Person, shot: Shot, rim: Array) -> tuple[Array, Array]:
     """Draw shoulders and a neckline over the end of the neck.
 
     Args:
@@ -96,6 +96,9 @@ def draw_clothes(image: Array, person: Person, shot: Shot, rim: Array) -> Array:
         person: who wears them.
         shot: of the camera and the light; each shot has other clothes.
         rim: (R, 3) lower end of the head's own neck, metres.
+
+    Returns:
+        The image, and (S, S) float32 what the clothes cover.
     """
     side = image.shape[0]
     rng = np.random.default_rng([person.number, int(shot.camera[0] * 1e4), 7])
@@ -118,4 +121,4 @@ def draw_clothes(image: Array, person: Person, shot: Shot, rim: Array) -> Array:
     )
     mask = np.zeros((side, side), np.float32)
     cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 1.0, cv2.LINE_AA)
-    return np.asarray(image + (cloth - image) * mask[..., None], np.float32)
+    return np.asarray(image + (cloth - image) * mask[..., None], np.float32), mask
