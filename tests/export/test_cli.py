@@ -50,6 +50,7 @@ def test_list_as_json_names_every_model_with_its_choices(capsys):
     assert models["verify_faces"]["public"] is True
     assert models["face_detector"]["optional"] is True
     assert list(models["face_recognizer"]["networks"]) == [
+        "iresnet18_narrow",
         "iresnet18",
         "iresnet34",
         "iresnet50",

@@ -34,7 +34,8 @@ class Stepper:
         self.pipe.recv()
 
     def note(self, text: str) -> None:
-        raise AssertionError(text)
+        # Heads have no weights here; nothing else may be worth a remark.
+        assert "left out" in text
 
     def half(self) -> None:
         self.step("face_recognizer", "half of the file is written")
