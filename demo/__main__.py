@@ -48,9 +48,7 @@ def main() -> int:
         _build(["--force"] if force else [])
         with _served() as address:
             pictures = _verify(photographs, address)
-            # The release may lack an encoder; the build has then said that fits are left out.
-            if (REPOSITORY / "fit_faces").is_dir():
-                pictures.append(_fit(photographs["portrait"], address))
+            pictures.append(_fit(photographs["portrait"], address))
             console.print(Rule("5. stop"))
         stack(pictures, PICTURE)
     except KeyboardInterrupt:

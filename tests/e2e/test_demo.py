@@ -68,7 +68,8 @@ def test_it_accepts_and_rejects_photographs_and_leaves_nothing_running():
     assert done.stderr.count("NoFaceError: reference_image") == 1
     assert "UNTRAINED" not in done.stdout
     with Image.open(BUILD / "demo.png") as picture:
-        assert picture.height > 3 * 400
+        assert picture.height > 5 * 400
+    assert re.search(r"fitted to within \d\.\d px", done.stdout)
     assert left_over(set()) == []
 
 

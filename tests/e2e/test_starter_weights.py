@@ -5,6 +5,7 @@ import json
 from itertools import combinations, count, islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -84,6 +85,22 @@ def test_two_photographs_of_one_person_are_more_alike_than_those_of_two(answers,
     beaten = (np.array(mated)[:, None] > np.array(others)[None]).mean()
     assert beaten > 0.95
     assert not any(answer.untrained for answer in answers)
+
+
+def test_heads_are_fitted_to_synthetic_people_and_to_the_portrait(client, photographs):
+    head_turns = []
+    for shot in photographs:
+        fit = client.fit(encoded(Image.fromarray(shot.image_rgb), "PNG"))
+        true, found = (
+            cv2.Rodrigues(turn.astype(float))[0] for turn in (shot.pose[:3], fit.pose[:3])
+        )
+        cosine = (np.trace(true.T @ found) - 1) / 2
+        head_turns.append(np.rad2deg(np.arccos(np.clip(cosine, -1, 1))))
+    portrait = client.fit(encoded(astronaut()))
+
+    assert np.mean(head_turns) < 6
+    assert portrait.landmark_error_px < 0.1 * eye_distance(ASTRONAUT)
+    assert not portrait.untrained
 
 
 def test_verification_is_calibrated(client, photographs):
