@@ -30,10 +30,7 @@ FOREIGN_OPS = {"If", "Loop", "Scan", "Einsum", "NonZero", "Shape", "IsNaN", "Sca
 @pytest.fixture(scope="module", params=["small", "starter"])
 def files(request, tmp_path_factory):
     if request.param == "starter":
-        found = {model: ROOT / "starter/weights" / name for model, name in REAL.items()}
-        if not all(file.is_file() for file in found.values()):
-            pytest.skip("starter/weights has no head.npz or no albedo.npz")
-        return found
+        return {model: ROOT / "starter/weights" / name for model, name in REAL.items()}
     folder = tmp_path_factory.mktemp("files")
     arrays = head_arrays()
     return {
