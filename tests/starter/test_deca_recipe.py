@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -7,6 +8,9 @@ from torch import nn
 from mien_export.networks.deca import DecaEncoder, DecaEncoderConfig
 from mien_export.networks.iresnet import IResNetConfig
 from mien_export.networks.mica import Mica, MicaConfig
+from mien_export.texture_space import NUM_TEXTURE, SIDE_PX, TextureSpace
+from mien_server.rendering.lighting import shading
+from mien_server.rendering.normals import vertex_normals
 from mien_starter.dataset import DatasetPlan, render
 from mien_starter.errors import StarterError
 from mien_starter.recipes.deca_encoder import (
@@ -18,6 +22,7 @@ from mien_starter.recipes.deca_encoder import (
 )
 from mien_starter.recipes.mica_encoder import MicaTask
 from mien_starter.shards import Photographs
+from mien_starter.training.head_colours import HeadColours
 from mien_starter.training.head_geometry import HeadDistance, full_codes, vertex_weights
 from mien_starter.training.loop import train
 from mien_starter.training.recipe import Recipe
@@ -56,6 +61,46 @@ def test_head_distance_is_the_root_mean_square_over_weighted_vertices():
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4)
 
 
+def make_space():
+    """Texels that are all alike, so that a vertex has one colour whatever its coordinates."""
+    rng = np.random.default_rng(3)
+    shape = (SIDE_PX, SIDE_PX, 3)
+    mean = np.broadcast_to(rng.uniform(0.3, 0.7, 3).astype(np.float32), shape)
+    basis = rng.normal(0, 0.05, (3, NUM_TEXTURE)).astype(np.float32)
+    return TextureSpace(mean, np.broadcast_to(basis, (*shape, NUM_TEXTURE)))
+
+
+def test_head_colours_are_those_of_the_renderer():
+    head, space, rng = make_head(), make_space(), np.random.default_rng(1)
+    texture, light, turn = rng.normal(0, 1, 50), rng.normal(0, 1, 27), np.array([0.2, -0.6, 0.1])
+    colours = HeadColours(head, space)
+
+    found = colours(*(torch.from_numpy(x[None].astype(np.float32)) for x in (texture, light, turn)))
+
+    turned = head.v_template @ cv2.Rodrigues(turn)[0].T
+    normals = vertex_normals(turned[None], head.f)[0]
+    albedo = space.mean[0, 0] + space.basis[0, 0] @ texture
+    expected = albedo * shading(normals, light) * (normals[:, 2:] > 0)
+    np.testing.assert_allclose(found[0].numpy(), expected, atol=2e-4)
+    assert 0.2 < (expected != 0).mean() < 0.8
+
+
+def test_head_colours_find_the_texel_of_a_vertex():
+    head = make_head()
+    rows, columns = np.mgrid[:SIDE_PX, :SIDE_PX] / SIDE_PX
+    mean = np.stack([columns, 1 - rows, 0 * rows], axis=-1).astype(np.float32)  # u, v
+    space = TextureSpace(mean, np.zeros((SIDE_PX, SIDE_PX, 3, NUM_TEXTURE), np.float32))
+
+    u, v = HeadColours(head, space).get_buffer("mean")[:, :2].numpy().T
+
+    corners = {}
+    for vertices, texels in zip(head.f, head.ft, strict=True):
+        for vertex, texel in zip(vertices, texels, strict=True):
+            corners.setdefault(int(vertex), []).append(head.vt[texel])
+    for vertex, found in enumerate(zip(u, v, strict=True)):
+        assert np.abs(np.array(corners[vertex]) - found).max(axis=1).min() <= 1 / SIDE_PX
+
+
 def test_full_codes_put_every_code_in_its_place():
     codes = torch.arange(236.0)[None]
 
@@ -89,6 +134,7 @@ def test_the_landmarks_of_the_true_codes_lie_where_the_crop_has_them(data):
         Recipe(steps=1, batch=8, learning_rate=1e-3, seed=0),
         DecaEncoder(TINY),
         make_head(),
+        make_space(),
         Photographs([data]),
     )
 
@@ -107,7 +153,7 @@ def make_deca_task(data, **numbers):
     encoder = nn.Sequential(
         nn.AvgPool2d(14), nn.Flatten(), nn.Linear(3 * 16 * 16, 64), nn.ReLU(), nn.Linear(64, 236)
     )
-    return DecaTask(recipe, encoder, make_head(), Photographs([data]))
+    return DecaTask(recipe, encoder, make_head(), make_space(), Photographs([data]))
 
 
 def test_a_tiny_encoder_learns_a_batch_by_heart(data, tmp_path):
@@ -120,6 +166,7 @@ def test_a_tiny_encoder_learns_a_batch_by_heart(data, tmp_path):
     values = dict(zip(rows[-1].split()[2::2], map(float, rows[-1].split()[3::2]), strict=True))
     assert values["shape"] < 0.5  # of what the mean head is off; 200 of 300 cannot be reached
     assert max(values[name] for name in ("pose", "camera", "texture", "light")) < 0.1, values
+    assert values["pixels"] < 0.1, values
 
 
 def test_an_interrupted_encoder_ends_with_the_same_bits(data, tmp_path):

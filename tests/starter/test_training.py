@@ -18,10 +18,13 @@ from mien_starter.shards import NEGATIVES, Photographs
 from mien_starter.training.arcface import ArcFace
 from mien_starter.training.batches import indices_of_step
 from mien_starter.training.fast_prelu import with_fast_prelu
+from mien_starter.training.head_geometry import HeadDistance, vertex_weights
 from mien_starter.training.landmark_losses import landmark_unit, wing_loss
 from mien_starter.training.loop import train
+from mien_starter.training.person_parameters import NUM_SHAPE, PersonParameters
 from mien_starter.training.recipe import Recipe
 from mien_starter.training.schedule import learning_rate_at
+from tests.export.small_heads import make_head
 from tests.starter.fake_world import FakeWorld
 
 TINY_LANDMARKER = LandmarkerConfig(widths=(16, 16, 16, 16), blocks=(0, 1, 1, 1))
@@ -55,7 +58,7 @@ def landmarker_task(data, recipe=RECIPE, **options):
 
 def recognizer_task(data, recipe=RECIPE):
     torch.manual_seed(recipe.seed)
-    return RecognizerTask(recipe, IResNet(TINY_IRESNET), 32, Photographs([data]))
+    return RecognizerTask(recipe, IResNet(TINY_IRESNET), 32, make_head(), Photographs([data]))
 
 
 @pytest.mark.parametrize("make_task", [landmarker_task, recognizer_task])
@@ -174,6 +177,29 @@ def test_arcface_without_a_margin_is_a_softmax_of_scaled_cosines():
     torch.testing.assert_close(plain, nn.functional.cross_entropy(32 * cosine, identity))
     moved = 32 * torch.cos(torch.acos(cosine) + 0.5 * nn.functional.one_hot(identity, 10))
     torch.testing.assert_close(with_margin, nn.functional.cross_entropy(moved, identity))
+
+
+def test_person_parameters_cost_nothing_where_right_and_about_one_where_unknown():
+    head, rng = make_head(), np.random.default_rng(0)
+    distance = HeadDistance(head.shapedirs[..., :NUM_SHAPE], vertex_weights(head))
+    shape = torch.from_numpy(rng.normal(0.5, 1, (400, NUM_SHAPE)).astype(np.float32))
+    texture = torch.from_numpy(rng.normal(-2, 3, (400, 50)).astype(np.float32))
+    person = PersonParameters(NUM_SHAPE + 50, distance, shape, texture)
+    nn.init.zeros_(person.shape.weight)
+    nn.init.zeros_(person.texture.weight)
+    person.shape.bias.data = shape.mean(dim=0)
+    nn.init.zeros_(person.texture.bias)
+    standardised = (texture - texture.mean(dim=0)) / texture.std(dim=0)
+    features = torch.cat([shape - shape.mean(dim=0), standardised], dim=1)
+
+    unknown = person(features, shape, texture)
+    person.shape.weight.data[:, :NUM_SHAPE] = torch.eye(NUM_SHAPE)
+    person.texture.weight.data[:, NUM_SHAPE:] = torch.eye(50)
+    known = person(features, shape, texture)
+
+    assert unknown[0].item() == pytest.approx(1, abs=1e-5)
+    assert 0.3 < unknown[1].item() < 1
+    assert max(known[0].item(), known[1].item()) < 2e-3
 
 
 def test_fast_prelu_computes_what_prelu_does_and_keeps_its_names():

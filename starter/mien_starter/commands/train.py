@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--steps", type=int, metavar="N", help="instead of the recipe's; bends its schedule too")
     add("--work", type=Path, metavar="DIR", help=f"of this run (default {DEFAULT_WORK}/NAME)")
     add("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="that compute")
+    add("--compile", action="store_true", help="fuse operations; asks for a C++ compiler")
     add("--workers", type=int, default=1, metavar="N", help="processes that make batches")
 
 
@@ -43,6 +44,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         recipe = dataclasses.replace(recipe, steps=arguments.steps)
     directory = arguments.work or DEFAULT_WORK / arguments.name
     task = module.make_task(recipe, arguments.data, directory.parent)
+    if arguments.compile:
+        task.network.compile()
     console.print(f"{recipe}\n{task.data}", highlight=False, markup=False, soft_wrap=True)
     with counting(console, arguments.name, recipe.steps, "steps") as on_progress:
         train(task, directory, workers=arguments.workers, on_progress=on_progress)

@@ -2,7 +2,8 @@
 """The DECA encoder: crops to 236 codes whose truth is known.
 
 DECA itself (Feng et al. 2021) learns from images alone, through a renderer. Here every code is
-known, so the network is told; what counts most is where the codes put the vertices.
+known, so the network is told; what counts most is where the codes put the vertices, and which
+colours they give them.
 
 Letters  B batch.
 """
@@ -20,31 +21,34 @@ from torch import nn
 from mien_export.head_model import HeadModel, read_head
 from mien_export.networks.deca import DECA_COARSE_STARTER, DecaEncoder
 from mien_export.networks.flame import Flame
+from mien_export.texture_space import TextureSpace, read_texture_space
 from mien_server.warping import moved, warped
 from mien_starter.crops import DECA_SIZE_PX, camera_in_crop, deca_window
 from mien_starter.degradation import Degradation, degraded
 from mien_starter.shards import Photographs
 from mien_starter.training.batches import indices_of_step, rng_of_step
+from mien_starter.training.head_colours import HeadColours
 from mien_starter.training.head_geometry import HeadDistance, full_codes, vertex_weights
 from mien_starter.training.landmark_losses import landmark_unit
 from mien_starter.training.recipe import Arrays, Recipe, Task, Tensors
 
 NETWORK = "resnet16_narrow"
 RECIPE = Recipe(
-    steps=4000,
+    steps=16000,
     batch=64,
     learning_rate=2e-3,
     seed=3,
-    warmup_steps=200,
+    warmup_steps=300,
     weight_decay=0.05,
     bfloat16=True,
 )
-HEAD = Path(__file__).resolve().parents[2] / "weights" / "head.npz"
+_WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
+HEAD, ALBEDO = _WEIGHTS / "head.npz", _WEIGHTS / "albedo.npz"
 
 SHAPE, TEXTURE, EXPRESSION = slice(0, 100), slice(100, 150), slice(150, 200)
 POSE, CAMERA, LIGHT = slice(200, 206), slice(206, 209), slice(209, 236)
 
-# Every loss is about 1 (landmarks 0.2) for the mean of the data set, so these are its shares.
+# Every loss is about 1 (landmarks, pixels 0.2) for the mean of the data set, so these are shares.
 WEIGHTS = {
     "shape": 2.0,
     "expression": 1.0,
@@ -53,6 +57,7 @@ WEIGHTS = {
     "camera": 0.3,
     "texture": 0.5,
     "light": 0.5,
+    "pixels": 3.0,
 }
 # Colours stay: texture and light are read off them.
 DEGRADATION = Degradation(occlusion=0.15, blur=0.15, low_resolution=0.15, noise=0.2, jpeg=0.2)
@@ -106,11 +111,17 @@ class DecaTask:
         recipe: its numbers.
         encoder: gives (B, 236) codes of crops in 0..1.
         head: decodes them.
+        space: of the head's albedo.
         photographs: with all their codes.
     """
 
     def __init__(
-        self, recipe: Recipe, encoder: nn.Module, head: HeadModel, photographs: Photographs
+        self,
+        recipe: Recipe,
+        encoder: nn.Module,
+        head: HeadModel,
+        space: TextureSpace,
+        photographs: Photographs,
     ) -> None:
         self._photographs = photographs
         sampled = range(0, len(photographs), max(len(photographs) // _SAMPLED, 1))
@@ -122,6 +133,7 @@ class DecaTask:
         self.data = f"{len(photographs)} photographs"
         weights = vertex_weights(head)
         self._flame = Flame(head).eval()
+        self._colours = HeadColours(head, space)
         self._shape_mm = HeadDistance(head.shapedirs[..., :300], weights)
         self._expression_mm = HeadDistance(head.shapedirs[..., 300:], weights)
         self._usual_mm = {
@@ -150,7 +162,7 @@ class DecaTask:
         }
 
     def losses(self, batch: Tensors, step: int) -> Tensors:  # noqa: ARG002
-        """Vertices in shares of what the mean head is off, landmarks, the other codes."""
+        """Vertices in shares of what the mean head is off, landmarks, pixels, all codes."""
         images = batch["crops"].permute(0, 3, 1, 2).float() / 255
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bfloat16):
             found = self.network(images)
@@ -168,6 +180,7 @@ class DecaTask:
             "shape": shape_mm / self._usual_mm["shape"],
             "expression": expression_mm / self._usual_mm["expression"],
             "landmarks": off.mean(),
+            "pixels": (self._shown(codes, batch) - self._shown(batch["codes"], batch)).abs().mean(),
         }
         for name, part in (
             ("pose", POSE), ("camera", CAMERA), ("texture", TEXTURE), ("light", LIGHT),
@@ -175,6 +188,11 @@ class DecaTask:
             parts[name] = nn.functional.smooth_l1_loss(found[:, part], truth[:, part])
         loss = torch.stack([WEIGHTS[name] * value for name, value in parts.items()]).sum()
         return {"loss": loss, "shape_mm": shape_mm, "expression_mm": expression_mm, **parts}
+
+    def _shown(self, codes: torch.Tensor, batch: Tensors) -> torch.Tensor:
+        return self._colours(  # type: ignore[no-any-return]
+            codes[:, TEXTURE], codes[:, LIGHT], batch["codes"][:, POSE][:, :3]
+        )
 
     def _window(self, index: int, rng: np.random.Generator | None) -> NDArray[np.float64]:
         return deca_window(self._photographs.labels["landmarks_68"][index], rng)
@@ -201,4 +219,5 @@ def make_task(recipe: Recipe, data: Sequence[Path], work: Path) -> Task:  # noqa
     """Build the network from the seed, open the data and the head."""
     torch.manual_seed(recipe.seed)
     encoder = DecaEncoder(DECA_COARSE_STARTER)
-    return DecaTask(recipe, encoder, read_head(HEAD), Photographs(data).of_split("train"))
+    photographs = Photographs(data).of_split("train")
+    return DecaTask(recipe, encoder, read_head(HEAD), read_texture_space(ALBEDO), photographs)
