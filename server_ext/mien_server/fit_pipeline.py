@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien_server.batch_answers import Answer, answers_of_rows, text_rows
 from mien_server.deca_codes import CODE_COUNT, code_parts, head_inputs
 from mien_server.deca_crop import DECA_SIZE_PX
-from mien_server.errors import ServingError, serving_error_from_message
+from mien_server.errors import ServingError
 from mien_server.images import ImageLimits, decode_image
 from mien_server.model_call import CallModels, ModelCall
-from mien_server.options import OnError, on_error_option
+from mien_server.options import OnError
 from mien_server.overlay import draw_overlay, framing_cameras, image_from_render
 from mien_server.rendering import pixels_from_image, project
 from mien_server.warping import moved
@@ -60,7 +61,7 @@ class FitRequest:
 
 def fit_requests(
     requests: Sequence[FitRequest], call_models: CallModels, *, untrained: bool
-) -> list[dict[str, Array] | ServingError]:
+) -> list[Answer]:
     """Fit the photographs of all requests with one call of each model.
 
     Args:
@@ -88,13 +89,16 @@ def fit_requests(
         fits = _fits({name: array[good] for name, array in faces.items()}, call_models)
         rows |= {name: _spread(array, good, len(image)) for name, array in fits.items()}
     rows["untrained"] = np.full((len(image), 1), untrained)
-    return _answers(requests, rows)
+    answers = answers_of_rows(
+        [request.on_error for request in requests], rows, callee="face_cropper", item="image"
+    )
+    return [_answer(request, own) for request, own in zip(requests, answers, strict=True)]
 
 
 def _crop_call(image: Array, policies: Sequence[str]) -> ModelCall:
     on_error = [OnError.REPORT.value] * len(image)
     texts = {"face_policy": policies, "on_error": on_error}
-    inputs = {name: _texts([text.encode() for text in of]) for name, of in texts.items()}
+    inputs = {name: text_rows([text.encode() for text in of]) for name, of in texts.items()}
     return ModelCall("face_cropper", {"image": image, **inputs}, CROPPER_OUTPUTS)
 
 
@@ -128,7 +132,7 @@ def _fits(faces: Mapping[str, Array], call_models: CallModels) -> dict[str, Arra
         "vertices": head["vertices"],
         "vertices_px": _in_image(head["vertices"], parts["camera"], to_image),
         "fitted_landmarks_68": landmarks,
-        "overlay": _texts([b""] * len(codes)),
+        "overlay": text_rows([b""] * len(codes)),
     }
     for textures in painted:
         sources = {
@@ -139,7 +143,7 @@ def _fits(faces: Mapping[str, Array], call_models: CallModels) -> dict[str, Arra
             "light": parts["light"][drawn],
             "landmarks": landmarks[drawn],
         }
-        fits["overlay"][drawn] = _texts(_overlays({**sources, **textures}, call_models))
+        fits["overlay"][drawn] = text_rows(_overlays({**sources, **textures}, call_models))
     return fits
 
 
@@ -195,7 +199,7 @@ def _no_fits(count: int) -> dict[str, Array]:
     }
     return {
         **{name: np.full((count, *shape), np.nan, np.float32) for name, shape in shapes.items()},
-        "overlay": _texts([b""] * count),
+        "overlay": text_rows([b""] * count),
     }
 
 
@@ -207,34 +211,11 @@ def _spread(array: Array, places: NDArray[np.intp], count: int) -> Array:
     return spread
 
 
-def _answers(
-    requests: Sequence[FitRequest], rows: Mapping[str, Array]
-) -> list[dict[str, Array] | ServingError]:
-    answers: list[dict[str, Array] | ServingError] = []
-    start = 0
-    for request in requests:
-        stop = start + len(request.image)
-        answers.append(_answer(request, {name: a[start:stop] for name, a in rows.items()}))
-        start = stop
-    return answers
-
-
-def _answer(request: FitRequest, outputs: dict[str, Array]) -> dict[str, Array] | ServingError:
-    try:
-        on_error = on_error_option(request.on_error)
-    except ServingError as refusal:
-        return refusal
-    messages = [message.decode() for message in outputs["error"][:, 0]]
-    if on_error is OnError.RAISE:
-        for index, message in enumerate(messages):
-            if message:
-                error = serving_error_from_message(message, callee="face_cropper")
-                several = len(messages) > 1
-                return error.about(f"image {index + 1} of {len(messages)}") if several else error
-    if all(messages):  # what others of the batch are fitted with is not this request's to know
-        outputs |= _no_fits(len(messages))
-    return {name: outputs[name] for name in request.outputs}
-
-
-def _texts(values: Sequence[bytes]) -> Array:
-    return np.array([[value] for value in values], dtype=np.object_).reshape(-1, 1)
+def _answer(request: FitRequest, answer: Answer) -> Answer:
+    """What the caller asked for, of heads that are its own."""
+    if isinstance(answer, ServingError):
+        return answer
+    errors = answer["error"][:, 0]
+    if all(errors):  # what others of the batch are fitted with is not this request's to know
+        answer |= _no_fits(len(errors))
+    return {name: answer[name] for name in request.outputs}

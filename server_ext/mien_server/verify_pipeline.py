@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien_server.batch_answers import Answer, answers_of_rows, text_rows
 from mien_server.decision import DecisionRule
 from mien_server.errors import ServingError, serving_error_from_message
-from mien_server.options import OnError, on_error_option
+from mien_server.options import OnError
 from mien_server.verification import cosine_similarity, is_match
 
 __all__ = ["EMBED_OUTPUTS", "EmbedFaces", "VerifyRequest", "verify_requests"]
@@ -51,7 +52,7 @@ def verify_requests(
     *,
     rule: DecisionRule,
     untrained: bool,
-) -> list[dict[str, Array] | ServingError]:
+) -> list[Answer]:
     """Verify the pairs of all requests with one call of `embed_faces`.
 
     Args:
@@ -74,19 +75,15 @@ def verify_requests(
     embedded = embed_faces(
         {
             "image": images,
-            "face_policy": _texts(policies * 2),
-            "on_error": _texts([OnError.REPORT.value] * len(images)),
+            "face_policy": text_rows([policy.encode() for policy in policies * 2]),
+            "on_error": text_rows([OnError.REPORT.value.encode()] * len(images)),
         }
     )
     fmr = list(chain.from_iterable(request.fmr for request in requests))
     pairs = _pairs(embedded, fmr, rule=rule, untrained=untrained)
-    answers: list[dict[str, Array] | ServingError] = []
-    start = 0
-    for request in requests:
-        stop = start + len(request.probe_image)
-        answers.append(_answer(request, {name: array[start:stop] for name, array in pairs.items()}))
-        start = stop
-    return answers
+    return answers_of_rows(
+        [request.on_error for request in requests], pairs, callee="embed_faces", item="pair"
+    )
 
 
 def _pairs(
@@ -150,22 +147,4 @@ def _pair_errors(
             serving_error_from_message(text, callee="embed_faces").about(subject) if text else ""
         )
         merged.append(option_error or str(error))
-    return _texts(merged)
-
-
-def _answer(request: VerifyRequest, outputs: dict[str, Array]) -> dict[str, Array] | ServingError:
-    try:
-        on_error = on_error_option(request.on_error)
-    except ServingError as refusal:
-        return refusal
-    if on_error is OnError.RAISE:
-        for index, message in enumerate(outputs["error"].ravel()):
-            if message:
-                error = serving_error_from_message(message.decode(), callee="embed_faces")
-                several = len(outputs["error"]) > 1
-                return error.about(f"pair {index + 1}") if several else error
-    return outputs
-
-
-def _texts(values: Sequence[str]) -> Array:
-    return np.array([[value.encode()] for value in values], dtype=np.object_)
+    return text_rows([text.encode() for text in merged])

@@ -68,7 +68,7 @@ def test_a_batch_of_pairs_gives_each_pair_what_it_gets_alone(plain, client):
 
 
 def test_by_default_one_bad_pair_fails_its_request_and_is_named(plain):
-    with pytest.raises(InferenceServerException, match=r"mien\.NO_FACE: pair 2: probe_image"):
+    with pytest.raises(InferenceServerException, match=r"mien\.NO_FACE: pair 2 of 2: probe_image"):
         plain.infer(
             "verify_faces",
             [

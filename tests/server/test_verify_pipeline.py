@@ -97,7 +97,7 @@ def test_a_bad_photograph_fails_its_own_request_and_says_which():
     assert good["is_match"].all()
     assert isinstance(bad, ServingError)
     assert (bad.code, bad.text) == ("NO_FACE", "reference_image: none")
-    assert several.text == "pair 2: probe_image: none"
+    assert several.text == "pair 2 of 2: probe_image: none"
 
 
 def test_report_marks_the_pair_and_scores_the_rest():
@@ -156,7 +156,7 @@ def test_a_rate_that_was_not_calibrated_fails_its_own_request():
     assert good["is_match"].all()
     assert bad.code == several.code == "INVALID_OPTION"
     assert "fmr is 1e-06" in bad.text
-    assert several.text.startswith("pair 2: fmr is 0.5")
+    assert several.text.startswith("pair 2 of 2: fmr is 0.5")
 
 
 def test_report_marks_the_pair_whose_rate_was_not_calibrated():
