@@ -66,6 +66,17 @@ def test_neither_size_nor_a_mirror_is_forgiven():
     assert mesh_error_mm(truth * (-1, 1, 1), truth, EVERYTHING) > 10
 
 
+def test_size_is_forgiven_where_asked_and_a_mirror_never():
+    truth = mesh()
+    moved = 1.3 * truth @ rotation((1, 2, 3), 70).T + (0.1, -0.3, 2.0)
+
+    assert mesh_error_mm(moved, truth, EVERYTHING, scaled=True) < 1e-9
+    assert mesh_error_mm(truth * (-1, 1, 1), truth, EVERYTHING, scaled=True) > 10
+    noisy = truth + np.random.default_rng(1).normal(0, 0.002, truth.shape)
+    forgiven = mesh_error_mm(noisy, truth, EVERYTHING, scaled=True)
+    assert 0.95 < forgiven / mesh_error_mm(noisy, truth, EVERYTHING) < 1.001
+
+
 def test_the_mean_head_is_as_far_off_as_a_prediction_of_zeros():
     head = make_head()
     true_shape = np.random.default_rng(0).normal(0, 1, (5, 300))

@@ -34,20 +34,26 @@ def head_figures(
         true_expression: (N, 100), or None.
 
     Returns:
-        "mesh_mm_mean", "mesh_mm_median", the same of the mean head, and the ratio of the means.
+        "mesh_mm_mean", "mesh_mm_median", the same of the mean head, the ratio of the means; and the
+        same once more with "scaled_" in front, where a wrong size is forgiven.
     """
     face = head.regions.get("face", np.ones(head.num_vertices, bool))
     found = [_vertices(head, *pair) for pair in _pairs(shape, expression)]
     truth = [_vertices(head, *pair) for pair in _pairs(true_shape, true_expression)]
-    errors = [mesh_error_mm(f, t, face) for f, t in zip(found, truth, strict=True)]
-    of_mean = [mesh_error_mm(head.v_template, t, face) for t in truth]
-    return {
-        "mesh_mm_mean": float(np.mean(errors)),
-        "mesh_mm_median": float(np.median(errors)),
-        "mean_head_mm_mean": float(np.mean(of_mean)),
-        "mean_head_mm_median": float(np.median(of_mean)),
-        "ratio_to_mean_head": float(np.mean(errors) / np.mean(of_mean)),
-    }
+    figures: dict[str, float] = {}
+    for prefix, scaled in (("", False), ("scaled_", True)):
+        errors = [
+            mesh_error_mm(f, t, face, scaled=scaled) for f, t in zip(found, truth, strict=True)
+        ]
+        of_mean = [mesh_error_mm(head.v_template, t, face, scaled=scaled) for t in truth]
+        figures |= {
+            f"{prefix}mesh_mm_mean": float(np.mean(errors)),
+            f"{prefix}mesh_mm_median": float(np.median(errors)),
+            f"{prefix}mean_head_mm_mean": float(np.mean(of_mean)),
+            f"{prefix}mean_head_mm_median": float(np.median(of_mean)),
+            f"{prefix}ratio_to_mean_head": float(np.mean(errors) / np.mean(of_mean)),
+        }
+    return figures
 
 
 def _pairs(
