@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m bench verify | soak | render`: argument parsing."""
+"""`python -m bench verify | soak | render | precision`: argument parsing."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -12,8 +13,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
+from bench.precision import run_precision_bench
 from bench.render import run_render_bench
-from bench.report import render_section, soak_section, verify_section
+from bench.report import precision_section, render_section, soak_section, verify_section
 from bench.soak import run_soak
 from bench.verify import run_verify_bench
 
@@ -49,6 +51,14 @@ def _render(arguments: argparse.Namespace, command: str, console: Console) -> st
     return render_section(run_render_bench(rounds=arguments.rounds, console=console), command)
 
 
+def _precision(arguments: argparse.Namespace, command: str, console: Console) -> str:
+    threads = len(os.sched_getaffinity(0))
+    bench = run_precision_bench(
+        arguments.crops, rounds=arguments.rounds, threads=threads, console=console
+    )
+    return precision_section(bench, threads, command)
+
+
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--append", type=Path, metavar="FILE", help="add the section to this file")
@@ -66,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
     render = suites.add_parser("render", parents=[common], help="heads on one core against numpy")
     render.add_argument("--rounds", type=int, default=40, help="(default: %(default)s)")
     render.set_defaults(run=_render)
+    precision = suites.add_parser(
+        "precision", parents=[common], help="the starter recogniser in fp32, fp16 and int8"
+    )
+    precision.add_argument("--crops", type=Path, required=True, metavar="FILE.npz")
+    precision.add_argument("--rounds", type=int, default=200, help="(default: %(default)s)")
+    precision.set_defaults(run=_precision)
     return parser
 
 

@@ -7,11 +7,12 @@ import datetime
 
 from bench.load import Load
 from bench.machine import machine, versions
+from bench.precision import Precision
 from bench.render import BATCHES, RenderBench
 from bench.soak import Soak
 from bench.verify import IN_FLIGHT, VerifyBench
 
-__all__ = ["render_section", "soak_section", "verify_section"]
+__all__ = ["precision_section", "render_section", "soak_section", "verify_section"]
 
 
 def soak_section(soak: Soak, network: str, command: str) -> str:
@@ -66,6 +67,30 @@ def render_section(bench: RenderBench, command: str) -> str:
             "",
         ]
     )
+
+
+def precision_section(bench: dict[str, Precision], threads: int, command: str) -> str:
+    """The section of RESULTS.md that `python -m bench precision` writes."""
+    base = bench["fp32"]
+    lines = [
+        f"## precision: the starter recogniser, {threads} threads",
+        "",
+        *_provenance(command),
+        "",
+        "The bare graph in onnxruntime, taking turns; medians in milliseconds a face. Cosines are",
+        "those with fp32's embeddings, of crops that int8 was not calibrated on.",
+        "",
+        "| graph | file | batch of 1 | batch of 8 | against fp32 | mean cosine | worst |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, graph in bench.items():
+        one, eight = (graph.ms[batch] for batch in (1, 8))
+        against = f"{one / base.ms[1]:.2f}x, {eight / base.ms[8]:.2f}x the time"
+        lines.append(
+            f"| {name} | {graph.megabytes:.1f} MB | {one:.2f} | {eight:.2f} | {against} | "
+            f"{graph.mean_cosine:.6f} | {graph.min_cosine:.6f} |"
+        )
+    return "\n".join([*lines, ""])
 
 
 def _provenance(command: str) -> list[str]:
