@@ -5,10 +5,22 @@ import torch
 from torch import nn
 
 from mien_export.networks.autoencoder import AutoencoderConfig
+from mien_export.networks.denoiser import DenoiserConfig
 from mien_export.networks.style_encoder import StyleEncoderConfig
 
 TINY_VQ = AutoencoderConfig(channels=4, multipliers=(1, 2, 3), blocks=1, groups=2, codes=32)
 TINY_KL = AutoencoderConfig(channels=4, multipliers=(1, 2, 3), blocks=1, groups=2, codes=0)
+TINY_DENOISER = DenoiserConfig(
+    channels=4,
+    multipliers=(1, 2, 1),
+    attention=(False, True, True),
+    blocks=1,
+    head_channels=4,
+    contexts="identity_style",
+    tokens=3,
+    context_channels=8,
+    groups=2,
+)
 TINY_STYLE = StyleEncoderConfig(widths=(4, 6), outputs=10)
 
 
