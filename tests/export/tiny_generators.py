@@ -4,6 +4,7 @@
 import torch
 from torch import nn
 
+from mien_export.networks.adm import AdmConfig
 from mien_export.networks.autoencoder import AutoencoderConfig
 from mien_export.networks.denoiser import DenoiserConfig
 from mien_export.networks.style_encoder import StyleEncoderConfig
@@ -19,6 +20,13 @@ TINY_DENOISER = DenoiserConfig(
     contexts="identity_style",
     tokens=3,
     context_channels=8,
+    groups=2,
+)
+TINY_ADM = AdmConfig(
+    channels=4,
+    multipliers=(1, 2, 2),
+    attention=(False, True, False),
+    head_channels=4,
     groups=2,
 )
 TINY_STYLE = StyleEncoderConfig(widths=(4, 6), outputs=10)
