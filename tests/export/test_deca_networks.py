@@ -34,15 +34,29 @@ def test_parameter_counts_are_those_of_the_published_networks(make, config, para
 
 
 @pytest.mark.parametrize(
-    ("make", "config"),
+    ("make", "config", "parameters"),
     [
-        (DecaEncoder, DECA_COARSE_STARTER),
-        (DecaEncoder, DECA_DETAIL_STARTER),
-        (DetailGenerator, DETAIL_GENERATOR_STARTER),
+        (DecaEncoder, DECA_COARSE_STARTER, 6_566_876),
+        (DecaEncoder, DECA_DETAIL_STARTER, 1_730_168),
+        (DetailGenerator, DETAIL_GENERATOR_STARTER, 816_401),
     ],
 )
-def test_starters_are_a_fraction_of_the_published_networks(make, config):
-    assert count_parameters(make, config) < 2_000_000
+def test_starters_are_a_fraction_of_the_published_networks(make, config, parameters):
+    assert count_parameters(make, config) == parameters
+
+
+def test_a_shrinking_encoder_sees_averages_of_pixels():
+    torch.manual_seed(0)
+    encoder = DecaEncoder(DECA_COARSE_STARTER).eval()
+    image = torch.rand(1, 3, 224, 224)
+    averaged = image.reshape(1, 3, 112, 2, 112, 2).mean(dim=(3, 5))
+    blocks = averaged.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(image), encoder(blocks), rtol=1e-4, atol=1e-5)
+        whole = encoder(image)
+        encoder.encoder.shrink = torch.nn.Identity()
+        torch.testing.assert_close(encoder(averaged), whole, rtol=1e-4, atol=1e-5)
 
 
 def test_encoder_names_are_those_of_deca_and_torchvision():

@@ -101,7 +101,7 @@ _BLOCKS: dict[str, type[Bottleneck] | type[BasicBlock]] = {
 
 DECA_COARSE = DecaEncoderConfig()
 DECA_DETAIL = DecaEncoderConfig(outputs=NUM_DETAIL_CODES)
-# 0.25 GMAC per 224 x 224 image, 6.9 M parameters; the published one has 4.09 GMAC. Few pixels and
+# 0.25 GMAC per 224 x 224 image, 6.6 M parameters; the published one has 4.09 GMAC. Few pixels and
 # many channels learn faster than the reverse: 236 codes do not fit through 192 averaged features.
 DECA_COARSE_STARTER = DecaEncoderConfig(
     block="basic", blocks=(1, 2, 2, 2), base_width=48, hidden=512, shrink=2

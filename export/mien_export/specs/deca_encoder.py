@@ -47,7 +47,7 @@ SPEC = ExportSpec(
         ),
         "resnet16_narrow": _network(
             DECA_COARSE_STARTER,
-            "1.8 M parameters, a sixteenth of the work: starter weights",
+            "6.6 M parameters, a sixteenth of the work: starter weights",
             "mien's starter weights: Apache-2.0",
         ),
     },
