@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -25,7 +25,7 @@ from mien_server.diffusion.sample import Question, Sample
 
 __all__ = ["Crowd", "Member", "Step"]
 
-Job = TypeVar("Job", bound=Hashable)
+Job = TypeVar("Job")  # anything hashable
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +97,11 @@ class Crowd(Generic[Job]):
     def __len__(self) -> int:
         """Samples that have steps to take."""
         return sum(len(queue.members) for queue in self._queues.values())
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Those that have samples with steps to take, in the order of their arrival."""
+        return list(self._queues)
 
     def join(self, job: Job, members: Sequence[Member]) -> None:
         """Take samples in, to be in the next step.

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The thread in which everything is sampled: jobs come in at any time and join at the next step.
+
+One call of the network moves everybody on. Jobs are told of their samples' steps in this thread, so
+what they do there must be short; decoding and sending belong elsewhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien_server.diffusion.crowd import Crowd, Member, Step
+from mien_server.diffusion.sample import Sample
+
+__all__ = ["AskNetwork", "SamplingJob", "SamplingLoop"]
+
+_LOG = logging.getLogger(__name__)
+
+
+class SamplingJob(Protocol):
+    """A request, as the loop sees it."""
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """Its samples."""
+
+    def is_cancelled(self) -> bool:
+        """True once nobody waits for it any more; asked before every step that it is in."""
+
+    def moved(self, number: int, sample: Sample) -> None:
+        """A sample has taken a step, maybe its last."""
+
+    def failed(self, error: Exception) -> None:
+        """The network failed in a step of this job, which is not continued."""
+
+
+AskNetwork = Callable[[Step[SamplingJob]], NDArray[np.float32]]
+
+
+class SamplingLoop:
+    """Runs from `start` to `stop`.
+
+    Args:
+        ask: one call of the network.
+        max_rows: of such a call.
+    """
+
+    def __init__(self, ask: AskNetwork, max_rows: int) -> None:
+        self._ask = ask
+        self._crowd: Crowd[SamplingJob] = Crowd(max_rows)
+        self._arriving: queue.SimpleQueue[SamplingJob | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="sampling", daemon=True)
+
+    def start(self) -> None:
+        """Begin to sample."""
+        self._thread.start()
+
+    def submit(self, job: SamplingJob) -> None:
+        """Let a job join at the next step; from any thread."""
+        self._arriving.put(job)
+
+    def stop(self) -> None:
+        """Finish what was submitted, then end."""
+        self._arriving.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping or len(self._crowd):
+            stopping = self._welcome(wait=not len(self._crowd) and not stopping) or stopping
+            self._drop_cancelled()
+            step = self._crowd.next_step()
+            if step is not None:
+                self._take(step)
+
+    def _welcome(self, *, wait: bool) -> bool:
+        """Let everybody in who has arrived; True if the loop is to end."""
+        stopping = False
+        while wait or not self._arriving.empty():
+            job = self._arriving.get()
+            wait = False
+            if job is None:
+                stopping = True
+            else:
+                self._crowd.join(job, job.members)
+        return stopping
+
+    def _drop_cancelled(self) -> None:
+        for job in self._crowd.jobs:
+            if job.is_cancelled():
+                self._crowd.leave(job)
+
+    def _take(self, step: Step[SamplingJob]) -> None:
+        try:
+            eps = self._ask(step)
+        except Exception as error:  # whatever it is, those who wait must hear of it
+            _LOG.exception("a sampling step failed")
+            for job in dict.fromkeys(job for job, _ in step.members):
+                self._crowd.leave(job)
+                job.failed(error)
+            return
+        for job, number, sample in self._crowd.take(step, eps):
+            job.moved(number, sample)
