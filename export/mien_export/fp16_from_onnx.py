@@ -25,6 +25,7 @@ def convert_to_fp16(
     fp32_op_types: Collection[str] = (),
     fp32_node_prefix: str = "",
     fp16_node_prefix: str = "",
+    fp32_up_to: Collection[str] = (),
 ) -> None:
     """Convert a graph.
 
@@ -35,13 +36,16 @@ def convert_to_fp16(
         fp32_op_types: operators that stay in fp32, such as norms that overflow.
         fp32_node_prefix: nodes with such names stay in fp32; empty for none.
         fp16_node_prefix: only nodes with such names become fp16; empty for all the rest.
+        fp32_up_to: operators that stay in fp32 with everything they are computed from.
     """
     model = onnx.load(source)
+    exact = _up_to(model.graph, fp32_up_to)
     blocked = [
         node.name
         for node in model.graph.node
         if (fp32_node_prefix and node.name.startswith(fp32_node_prefix))
         or not node.name.startswith(fp16_node_prefix)
+        or node.name in exact
     ]
     with warnings.catch_warnings():
         # The converter says so for every weight below 6e-8, which it rounds to that.
@@ -58,6 +62,17 @@ def convert_to_fp16(
     _drop_round_trips(converted.graph)
     _sort(converted.graph)
     save_onnx(without_debris(converted), contract, path)
+
+
+def _up_to(graph: onnx.GraphProto, op_types: Collection[str]) -> set[str]:
+    """Names of the nodes of some types, and of all that lead to them."""
+    wanted: set[str] = set()
+    names: set[str] = set()
+    for node in reversed(graph.node):  # a node stands behind its inputs
+        if node.op_type in op_types or wanted & set(node.output):
+            names.add(node.name)
+            wanted |= set(node.input)
+    return names
 
 
 def _drop_round_trips(graph: onnx.GraphProto) -> None:

@@ -105,6 +105,7 @@ class _Variants:
             fp32_op_types=spec.fp32_op_types,
             fp32_node_prefix=spec.fp32_node_prefix,
             fp16_node_prefix=spec.fp16_node_prefix,
+            fp32_up_to=spec.fp32_up_to,
         )
 
     def int8(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from mien_export.contract import ModelContract, TensorSpec
+from mien_export.diffusion_examples import DIFFUSION_EXAMPLES, example_normals
 from mien_export.errors import ParityError
 
 Array = npt.NDArray[Any]
@@ -32,11 +33,14 @@ class Tolerance:
         reason: what the figures follow from.
         min_cosine: smallest cosine between corresponding rows (all axes but the batch).
         max_abs: largest absolute difference of an element.
+        max_relative: largest length of the difference of corresponding rows, in lengths of the
+            wanted one.
     """
 
     reason: str
     min_cosine: float | None = None
     max_abs: float | None = None
+    max_relative: float | None = None
 
 
 Tolerances = Mapping[str, Tolerance]
@@ -113,14 +117,20 @@ def _interface_problems(wanted: Arrays, found: Arrays, tolerances: Tolerances) -
 
 def _figures(wanted: Array, found: Array) -> dict[str, float]:
     if not (np.isfinite(wanted).all() and np.isfinite(found).all()):
-        return {"min_cosine": float("nan"), "max_abs": float("nan")}
+        return dict.fromkeys(("min_cosine", "max_abs", "max_relative"), float("nan"))
     a = wanted.reshape(len(wanted), -1).astype(np.float64)
     b = found.reshape(len(found), -1).astype(np.float64)
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    # A row of zeros has no direction: it equals another one or it does not.
+    lengths, off = np.linalg.norm(a, axis=1), np.linalg.norm(a - b, axis=1)
+    norms = lengths * np.linalg.norm(b, axis=1)
+    # A row of zeros has no direction: it equals another one or it does not; its length counts as 1.
     cosines = np.where(norms > 0, (a * b).sum(axis=1), (a == b).all(axis=1))
     cosines = cosines / np.where(norms > 0, norms, 1.0)
-    return {"min_cosine": float(cosines.min()), "max_abs": float(np.abs(a - b).max())}
+    relative = off / np.where(lengths > 0, lengths, 1.0)
+    return {
+        "min_cosine": float(cosines.min()),
+        "max_abs": float(np.abs(a - b).max()),
+        "max_relative": float(relative.max()),
+    }
 
 
 def _worst(before: dict[str, float] | None, case: dict[str, float]) -> dict[str, float]:
@@ -129,6 +139,7 @@ def _worst(before: dict[str, float] | None, case: dict[str, float]) -> dict[str,
     return {
         "min_cosine": min(before["min_cosine"], case["min_cosine"]),
         "max_abs": max(before["max_abs"], case["max_abs"]),
+        "max_relative": max(before["max_relative"], case["max_relative"]),
     }
 
 
@@ -143,6 +154,11 @@ def _value_problems(name: str, case: dict[str, float], tolerance: Tolerance) -> 
     if tolerance.max_abs is not None and case["max_abs"] > tolerance.max_abs:
         problems.append(
             f"{name} is off by {case['max_abs']:.3g}, expected at most {tolerance.max_abs:g}"
+        )
+    if tolerance.max_relative is not None and case["max_relative"] > tolerance.max_relative:
+        problems.append(
+            f"{name} is off by {case['max_relative']:.3g} of its length, expected at most "
+            f"{tolerance.max_relative:g}"
         )
     return problems
 
@@ -187,7 +203,8 @@ def example_batch(contract: ModelContract, batch_size: int, seed: int) -> dict[s
     """Make inputs of the kind a graph is for, such as every calculation on its statistics needs.
 
     Args:
-        contract: says what the inputs are: [3, px, px] is an image, everything else coefficients.
+        contract: says what the inputs are: names of diffusion are what they are there, [3, px, px]
+            is an image, everything else coefficients.
         batch_size: B.
         seed: the same seed gives the same inputs.
 
@@ -198,7 +215,7 @@ def example_batch(contract: ModelContract, batch_size: int, seed: int) -> dict[s
     return {
         spec.name: example_images(batch_size, spec.dims[-1], own_seed)
         if _is_image(spec)
-        else _example_coefficients(batch_size, spec.dims, own_seed)
+        else _example_values(spec, batch_size, own_seed)
         for spec, own_seed in zip(contract.inputs, seeds, strict=True)
     }
 
@@ -206,19 +223,21 @@ def example_batch(contract: ModelContract, batch_size: int, seed: int) -> dict[s
 def example_cases(contract: ModelContract, seed: int = 0) -> list[dict[str, Array]]:
     """Make parity inputs from the contract alone: two samples by themselves, and a full batch.
 
-    For images these are one like a photograph, one of noise, and a batch of both kinds.
+    For images these are one like a photograph, one of noise, and a batch of both kinds; for
+    diffusion the first, a middle and the last timestep, in turn.
     """
     largest = max(contract.max_batch_size, 1)
     seeds = range(seed, seed + 10 * len(contract.inputs), 10)
     by_input = {
-        spec.name: (_image_cases if _is_image(spec) else _coefficient_cases)(spec, largest, own)
+        spec.name: (_image_cases if _is_image(spec) else _value_cases)(spec, largest, own)
         for spec, own in zip(contract.inputs, seeds, strict=True)
     }
     return [{name: arrays[i] for name, arrays in by_input.items()} for i in range(3)]
 
 
 def _is_image(spec: TensorSpec) -> bool:
-    return len(spec.dims) == 3 and spec.dims[0] == 3 and spec.dims[1] == spec.dims[2]
+    is_square = len(spec.dims) == 3 and spec.dims[0] == 3 and spec.dims[1] == spec.dims[2]
+    return is_square and spec.name not in DIFFUSION_EXAMPLES
 
 
 def _image_cases(spec: TensorSpec, largest: int, seed: int) -> list[Array]:
@@ -227,13 +246,11 @@ def _image_cases(spec: TensorSpec, largest: int, seed: int) -> list[Array]:
     return [example_images(1, px, seed), example_noise(1, px, seed + 1), np.concatenate(full)]
 
 
-def _coefficient_cases(spec: TensorSpec, largest: int, seed: int) -> list[Array]:
+def _value_cases(spec: TensorSpec, largest: int, seed: int) -> list[Array]:
     sizes = (1, 1, largest)
-    return [_example_coefficients(n, spec.dims, seed + i) for i, n in enumerate(sizes)]
+    return [_example_values(spec, n, seed + i, before=i) for i, n in enumerate(sizes)]
 
 
-def _example_coefficients(
-    batch_size: int, dims: Sequence[int], seed: int
-) -> npt.NDArray[np.float32]:
-    rng = np.random.default_rng(seed)
-    return rng.standard_normal((batch_size, *dims)).astype(np.float32)
+def _example_values(spec: TensorSpec, batch_size: int, seed: int, before: int = 0) -> Array:
+    make = DIFFUSION_EXAMPLES.get(spec.name, example_normals)
+    return make(batch_size, spec.dims, seed, before)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -32,22 +33,35 @@ def fill_randomly(module: nn.Module, examples: Sequence[Array], seed: int) -> No
 
 @torch.no_grad()
 def _draw(part: nn.Module, generator: torch.Generator) -> None:
-    if isinstance(part, nn.Conv2d | nn.Linear):
+    if isinstance(part, nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         # Kaiming, fan in: keeps the variance of activations through the layers. A last layer may
         # ask for less, where what it gives has a scale of its own.
-        deviation = getattr(part, "random_gain", 1.0) * (2.0 / part.weight[0].numel()) ** 0.5
+        deviation = getattr(part, "random_gain", 1.0) * (2.0 / _fan_in(part)) ** 0.5
         part.weight.normal_(0.0, deviation, generator=generator)
         if part.bias is not None:
             part.bias.zero_()
     elif isinstance(part, nn.PReLU):
         part.weight.fill_(_FIRST_SLOPE)
-    elif isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+    elif isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d | nn.GroupNorm):
         part.reset_parameters()
+    else:
+        # Codebooks and learned vectors, in the place of which something of unit variance comes.
+        for parameter in part.parameters(recurse=False):
+            parameter.normal_(0.0, 1.0, generator=generator)
+
+
+def _fan_in(part: nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d | nn.Linear) -> float:
+    if isinstance(part, nn.ConvTranspose2d):  # an output meets every stride-th place of the kernel
+        return part.weight[:, 0].numel() / math.prod(part.stride)
+    return part.weight[0].numel()
 
 
 @torch.no_grad()
 def _settle_statistics(module: nn.Module, examples: Sequence[Array]) -> None:
     norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d)]
+    module.eval()
+    if not norms:
+        return  # a pass through a large network would be for nothing
     momenta = [norm.momentum for norm in norms]
     # One thread: the order of summation, and with it the last bit, depends on their number.
     threads = torch.get_num_threads()

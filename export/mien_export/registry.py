@@ -10,11 +10,16 @@ from mien_export.specs import (
     deca_encoder,
     detail_decoder,
     detail_encoder,
+    face_denoiser,
     face_detector,
     face_landmarker,
     face_recognizer,
     flame_decoder,
+    identity_denoiser,
+    latent_decoder,
+    latent_encoder,
     mica_encoder,
+    style_encoder,
     texture_decoder,
 )
 
@@ -24,11 +29,16 @@ SPECS: Mapping[str, ExportSpec] = {
         deca_encoder.SPEC,
         detail_decoder.SPEC,
         detail_encoder.SPEC,
+        face_denoiser.SPEC,
         face_detector.SPEC,
         face_landmarker.SPEC,
         face_recognizer.SPEC,
         flame_decoder.SPEC,
+        identity_denoiser.SPEC,
+        latent_decoder.SPEC,
+        latent_encoder.SPEC,
         mica_encoder.SPEC,
+        style_encoder.SPEC,
         texture_decoder.SPEC,
     )
 }

@@ -91,6 +91,7 @@ class ExportSpec:
         fp32_op_types: operators that stay in fp32 in the fp16 graph.
         fp32_node_prefix: nodes with such names stay in fp32 too; empty for none.
         fp16_node_prefix: only nodes with such names become fp16; empty for all the rest.
+        fp32_up_to: operators that stay in fp32 with everything they are computed from.
         is_optional: built only where a checkpoint is given.
         assets: files of other models that are made from this graph's weights.
     """
@@ -102,6 +103,7 @@ class ExportSpec:
     fp32_op_types: tuple[str, ...] = ()
     fp32_node_prefix: str = ""
     fp16_node_prefix: str = ""
+    fp32_up_to: tuple[str, ...] = ()
     is_optional: bool = False
     assets: tuple[Asset, ...] = ()
 
@@ -113,8 +115,8 @@ class ExportSpec:
     def fingerprint(self, network: str) -> str:
         """Everything of the spec that changes what is built with this network."""
         chosen = self.networks[network].fingerprint()
-        rest = (self.tolerances, self.fp32_op_types, self.fp32_node_prefix, self.fp16_node_prefix)
-        return f"{self.model} {network} {chosen} {rest!r}"
+        kept = (self.fp32_op_types, self.fp32_node_prefix, self.fp16_node_prefix, self.fp32_up_to)
+        return f"{self.model} {network} {chosen} {self.tolerances!r} {kept!r}"
 
 
 @dataclass(frozen=True)

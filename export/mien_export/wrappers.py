@@ -15,6 +15,11 @@ from mien_export.networks.landmarker import NUM_LANDMARKS_68
 _SMALLEST_NORM = 1e-12
 
 
+def as_it_is(network: nn.Module) -> nn.Module:
+    """Take a network whose inputs and outputs are the contract's already."""
+    return network
+
+
 class FaceRecognizer(nn.Module):
     """A recognition backbone from raw crops to embeddings of unit length.
 
@@ -79,3 +84,73 @@ class LandmarksInPixels(nn.Module):
         half = face_128.shape[-1] / 2
         pixels = points * half + half  # -1 and 1 are the outer edges
         return pixels[:, :NUM_LANDMARKS_68], pixels[:, NUM_LANDMARKS_68:], logit.sigmoid()
+
+
+class DecodedImage(nn.Module):
+    """A decoder that gives RGB in about -1..1: LDM's."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """Map (B, 3, 32, 32) to (B, 3, 128, 128), RGB 0..255, clamped."""
+        return (self.network(z) * 127.5 + 127.5).clamp(0.0, 255.0)  # type: ignore[no-any-return]
+
+
+class TwoContexts(nn.Module):
+    """A denoiser of identity and style, with one argument per tensor."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self,
+        z: torch.Tensor,
+        t: torch.Tensor,
+        c_id: torch.Tensor,
+        c_sty: torch.Tensor,
+        keep_id: torch.Tensor,
+        keep_sty: torch.Tensor,
+    ) -> torch.Tensor:
+        """Map (B, 3, 32, 32), (B, 1), twice (B, 512) and twice (B, 1) to (B, 3, 32, 32)."""
+        return self.network(z, t, (c_id, c_sty), (keep_id, keep_sty))  # type: ignore[no-any-return]
+
+
+class IdentityOnly(nn.Module):
+    """A denoiser of identity alone, in the place of one of identity and style."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self,
+        z: torch.Tensor,
+        t: torch.Tensor,
+        c_id: torch.Tensor,
+        c_sty: torch.Tensor,  # noqa: ARG002  # the contract gives it, this network knows no style
+        keep_id: torch.Tensor,
+        keep_sty: torch.Tensor,  # noqa: ARG002  # likewise
+    ) -> torch.Tensor:
+        """Map (B, 3, 32, 32), (B, 1), (B, 512) and (B, 1) to (B, 3, 32, 32)."""
+        return self.network(z, t, (c_id,), (keep_id,))  # type: ignore[no-any-return]
+
+
+class NoiseAndVariance(nn.Module):
+    """A denoiser that also says how much the next step may vary: DCFace's G_id."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x_t: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map (B, 3, px, px) and (B, 1) to the noise and to ``v`` of Nichol and Dhariwal 2021.
+
+        Returns:
+            (B, 3, px, px) noise of unit variance. (B, 3, px, px) v, equation 15: the variance is
+            exp(v log beta + (1 - v) log beta~), so 1 is beta and 0 the posterior's beta~.
+        """
+        eps, place = self.network(x_t, t).chunk(2, dim=1)
+        return eps, (place + 1) / 2

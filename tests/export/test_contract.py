@@ -45,7 +45,8 @@ def test_tolerances_name_the_outputs_of_the_contract_and_give_reasons(spec):
     for tolerances in spec.tolerances.values():
         assert set(tolerances) == outputs
         assert all(item.reason for item in tolerances.values())
-        assert all((item.min_cosine or item.max_abs) is not None for item in tolerances.values())
+        for item in tolerances.values():
+            assert {item.min_cosine, item.max_abs, item.max_relative} != {None}
 
 
 def test_a_misspelt_field_is_an_error_that_names_the_file():

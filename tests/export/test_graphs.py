@@ -246,7 +246,8 @@ def test_parity_of_a_thing_with_itself_is_perfect():
     report = compare([ONE, ONE], [ONE, ONE], ANY)
 
     assert report
-    assert report.outputs == {"embedding": {"min_cosine": 1.0, "max_abs": 0.0}}
+    perfect = {"min_cosine": 1.0, "max_abs": 0.0, "max_relative": 0.0}
+    assert report.outputs == {"embedding": perfect}
     assert report.batches == (3, 3)
 
 
@@ -255,6 +256,21 @@ def test_one_bad_row_of_a_batch_is_enough():
     bad[2] = bad[1]
 
     assert compare([ONE], [{"embedding": bad}], ANY).outputs["embedding"]["min_cosine"] == 0
+
+
+@pytest.mark.parametrize(("factor", "is_good"), [(1.009, True), (1.011, False), (0.9, False)])
+def test_the_length_of_a_difference_is_measured_row_by_row_in_lengths_of_the_wanted(
+    factor, is_good
+):
+    wanted = np.array([[300.0, 400.0], [0.03, 0.04]], np.float32)
+    found = wanted * np.array([[1.0], [factor]], np.float32)
+    tolerances = {"eps": Tolerance("one in a hundred", max_relative=0.01)}
+
+    report = compare([{"eps": wanted}], [{"eps": found}], tolerances)
+
+    assert bool(report) is is_good
+    assert report.outputs["eps"]["max_relative"] == pytest.approx(abs(factor - 1), rel=1e-3)
+    assert is_good or "of its length, expected at most 0.01" in report.failures[0]
 
 
 def test_rows_of_zeros_are_equal_to_themselves_only():

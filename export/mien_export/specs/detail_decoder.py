@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import functools
 
-from torch import nn
-
 from mien_export.checkpoint_parts import DECA_D_DETAIL
 from mien_export.checkpoints import rename_nothing
 from mien_export.networks.deca_detail import (
@@ -18,15 +16,12 @@ from mien_export.networks.deca_detail import (
 from mien_export.parity import Tolerance
 from mien_export.spec import ExportSpec
 from mien_export.torch_network import TorchNetwork
+from mien_export.wrappers import as_it_is
 
 _HALF = Tolerance(
     "metres; 11 significant bits of at most 0.01; wrinkles are some tenths of a millimetre deep",
     max_abs=5e-5,
 )
-
-
-def _as_it_is(network: nn.Module) -> nn.Module:
-    return network
 
 
 def _network(config: DetailGeneratorConfig, summary: str, licence_note: str) -> TorchNetwork:
@@ -35,7 +30,7 @@ def _network(config: DetailGeneratorConfig, summary: str, licence_note: str) -> 
         licence_note=licence_note,
         config=config,
         make=functools.partial(DetailGenerator, config),
-        wrap=_as_it_is,
+        wrap=as_it_is,
         rename=rename_nothing,
         select=DECA_D_DETAIL,
     )
