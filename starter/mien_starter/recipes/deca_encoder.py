@@ -34,7 +34,7 @@ from mien_starter.training.recipe import Arrays, Recipe, Task, Tensors
 
 NETWORK = "resnet16_narrow"
 RECIPE = Recipe(
-    steps=8000,
+    steps=6000,
     batch=64,
     learning_rate=2e-3,
     seed=3,
