@@ -199,7 +199,7 @@ class _Planner:
 
     def _select(self, existing: Mapping[str, Manifest]) -> Selection:
         if self.request.models:
-            return select_named(self.needs, self.request.models, existing)
+            return select_named(self.needs, self.request.models, existing, self.request.checkpoints)
         return select_all(self.needs, self.request.checkpoints)
 
     def _visit(self, model: str) -> None:

@@ -90,8 +90,13 @@ def select_all(needs: Needs, weighted: Collection[str]) -> Selection:
     return Selection(frozenset(needs.sources.keys() - absent), left_out)
 
 
-def select_named(needs: Needs, named: Collection[str], existing: Collection[str]) -> Selection:
+def select_named(
+    needs: Needs, named: Collection[str], existing: Collection[str], weighted: Collection[str]
+) -> Selection:
     """Take the named models and what they need that is not there yet.
+
+    What they call only where it is built is needed if there are weights for it: whoever builds one
+    pipeline gets the same of it as whoever builds all.
 
     A file that is made from a graph's weights is never older than the graph: both are built
     together, whichever of the two was named.
@@ -100,6 +105,7 @@ def select_named(needs: Needs, named: Collection[str], existing: Collection[str]
         needs: which model needs which.
         named: models the user asked for; they have contracts.
         existing: models that are in the target already.
+        weighted: graphs that a weights file was given for.
     """
     selected: set[str] = set()
     waiting = set(named)
@@ -108,7 +114,7 @@ def select_named(needs: Needs, named: Collection[str], existing: Collection[str]
         selected.add(model)
         if model not in needs.sources:
             continue  # planning it says what is wrong
-        calls = set(needs.calls(model, named)) - set(existing)
+        calls = set(needs.calls(model, {*named, *weighted})) - set(existing)
         waiting |= calls | needs.assets(model).keys() | (needs.takers(model) & set(existing))
         waiting -= selected
     return Selection(frozenset(selected), {})

@@ -266,7 +266,18 @@ def test_models_that_call_each_other_in_a_circle_end_the_search():
     stated = {"a": (Dependency("b"),), "b": (Dependency("a"),)}
 
     assert {"a", "b"} <= select_all(needs(stated), ()).selected
-    assert select_named(needs(stated), {"a"}, ()).selected == {"a", "b"}
+    assert select_named(needs(stated), {"a"}, (), ()).selected == {"a", "b"}
+
+
+def test_what_a_named_model_calls_where_it_is_built_comes_with_it_if_there_are_weights():
+    stated = {"a": (Dependency("b"),), "b": (Dependency("face_detector", when_built=True),)}
+
+    def selected(existing, weighted):
+        return select_named(needs(stated), {"a"}, existing, weighted).selected
+
+    assert selected((), ()) == {"a", "b"}
+    assert selected((), {"face_detector"}) == {"a", "b", "face_detector"}
+    assert selected({"b"}, {"face_detector"}) == {"a"}
 
 
 def test_random_weights_of_a_graph_make_no_asset(target, source):
