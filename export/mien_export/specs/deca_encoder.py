@@ -9,6 +9,7 @@ from mien_export.checkpoint_parts import DECA_E_FLAME
 from mien_export.checkpoints import rename_nothing
 from mien_export.networks.deca import (
     DECA_COARSE,
+    DECA_COARSE_HALF,
     DECA_COARSE_STARTER,
     DecaEncoder,
     DecaEncoderConfig,
@@ -42,13 +43,19 @@ SPEC = ExportSpec(
     networks={
         "resnet50": _network(
             DECA_COARSE,
+            DECA_COARSE_HALF,
             "25.8 M parameters: E_flame of deca_model.tar",
             "DECA: MPI non-commercial research licence, code and weights",
         ),
         "resnet16_narrow": _network(
             DECA_COARSE_STARTER,
-            "6.6 M parameters, a sixteenth of the work: starter weights",
+            "1.8 M parameters, a sixteenth of the work: starter weights",
             "mien's starter weights: Apache-2.0",
+        ),
+        "resnet16_half": _network(
+            DECA_COARSE_HALF,
+            "6.6 M parameters, the same work on a quarter of the pixels",
+            "none published",
         ),
     },
     default_network="resnet50",

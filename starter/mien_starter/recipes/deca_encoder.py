@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mien_export.head_model import HeadModel, read_head
-from mien_export.networks.deca import DECA_COARSE_STARTER, DecaEncoder
+from mien_export.networks.deca import DECA_COARSE_HALF, DecaEncoder
 from mien_export.networks.flame import Flame
 from mien_export.texture_space import TextureSpace, read_texture_space
 from mien_server.warping import moved, warped
@@ -32,9 +32,9 @@ from mien_starter.training.head_geometry import HeadDistance, full_codes, vertex
 from mien_starter.training.landmark_losses import landmark_unit
 from mien_starter.training.recipe import Arrays, Recipe, Task, Tensors
 
-NETWORK = "resnet16_narrow"
+NETWORK = "resnet16_half"
 RECIPE = Recipe(
-    steps=6000,
+    steps=24000,
     batch=64,
     learning_rate=2e-3,
     seed=3,
@@ -218,6 +218,6 @@ def _in_image(points: torch.Tensor, camera: torch.Tensor) -> torch.Tensor:
 def make_task(recipe: Recipe, data: Sequence[Path], work: Path) -> Task:  # noqa: ARG001
     """Build the network from the seed, open the data and the head."""
     torch.manual_seed(recipe.seed)
-    encoder = DecaEncoder(DECA_COARSE_STARTER)
+    encoder = DecaEncoder(DECA_COARSE_HALF)
     photographs = Photographs(data).of_split("train")
     return DecaTask(recipe, encoder, read_head(HEAD), read_texture_space(ALBEDO), photographs)
