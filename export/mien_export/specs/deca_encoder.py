@@ -43,7 +43,6 @@ SPEC = ExportSpec(
     networks={
         "resnet50": _network(
             DECA_COARSE,
-            DECA_COARSE_HALF,
             "25.8 M parameters: E_flame of deca_model.tar",
             "DECA: MPI non-commercial research licence, code and weights",
         ),
