@@ -20,6 +20,11 @@ NETWORKS = {
     "detail_encoder": "resnet16_narrow",
     "detail_decoder": "deca_narrow",
     "mica_encoder": "mica_narrow",
+    "face_denoiser": "morphface_narrow",
+    "latent_encoder": "vq_f4_narrow",
+    "latent_decoder": "vq_f4_narrow",
+    "style_encoder": "conv2_narrow",
+    "identity_denoiser": "adm_narrow",
 }
 
 
