@@ -10,12 +10,13 @@ PYTHON    ?= $(shell for p in python3.11 python3.12 python3.10 python3; do \
 
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help install check fix test test-fast demo serve bench clean
+.PHONY: help install check fix test test-fast test-full demo serve bench clean
 
 help:
 	@echo "make demo       verify photographs over gRPC on a real Triton server"
 	@echo "make test       all tests, the Triton server included"
 	@echo "make test-fast  the tests that need no server"
+	@echo "make test-full  networks of published size, which make test leaves out"
 	@echo "make check      format, lint, types, import rules"
 	@echo "make fix        format and mend what the linter can"
 	@echo "make serve      build a repository with the starter weights and serve it on 8001"
@@ -49,7 +50,10 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
 test-fast: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not triton and not slow"
+	$(BIN)/python -m pytest -m "not triton and not slow and not full_size"
+
+test-full: $(INSTALLED)
+	$(BIN)/python -m pytest -m full_size
 
 demo: $(INSTALLED)
 	@$(BIN)/python -m demo

@@ -258,7 +258,13 @@ def test_random_weights_follow_their_seed(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", STARTERS)
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(model, marks=pytest.mark.full_size if model == "identity_denoiser" else ())
+        for model in STARTERS
+    ],
+)
 def test_starters_keep_their_tolerances_in_both_precisions(model, tmp_path):
     spec = SPECS[model]
     first = write(spec.networks[STARTERS[model]], model, tmp_path / "model.onnx")
@@ -274,7 +280,7 @@ def test_starters_keep_their_tolerances_in_both_precisions(model, tmp_path):
     assert half.stat().st_size < 0.55 * (tmp_path / "model.onnx").stat().st_size
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("model", PUBLISHED)
 def test_published_sizes_compute_what_their_source_does(model, tmp_path):
