@@ -105,7 +105,7 @@ DECA_DETAIL = DecaEncoderConfig(outputs=NUM_DETAIL_CODES)
 DECA_COARSE_STARTER = DecaEncoderConfig(
     block="basic", blocks=(1, 2, 2, 2), base_width=24, hidden=512
 )
-# Half the pixels of a side for twice the channels: 236 codes hardly fit through 192 features.
+# Half the pixels of a side for twice the channels: 384 averaged features for 236 codes, not 192.
 DECA_COARSE_HALF = DecaEncoderConfig(
     block="basic", blocks=(1, 2, 2, 2), base_width=48, hidden=512, shrink=2
 )
