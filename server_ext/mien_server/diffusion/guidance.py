@@ -12,14 +12,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BlendingOrder", "Guidance", "Keep"]
+__all__ = ["BlendingOrder", "Guidance", "Guiding", "Keep", "StyleAlone"]
 
 # Per row of the network's batch: keep the identity context, keep the style context.
 Keep = tuple[bool, bool]
+
+
+class Guiding(Protocol):
+    """What a sample asks of the network at a timestep, and what it makes of the answers."""
+
+    def rows(self, t: int) -> tuple[Keep, ...]:
+        """Contexts that each of the one or two rows keeps."""
+
+    def blend(self, eps: NDArray[np.float32]) -> NDArray[np.float32]:
+        """One prediction from those of the rows."""
 
 
 class BlendingOrder(Enum):
@@ -79,3 +90,17 @@ class Guidance:
         weight = np.float32(self.weight)
         both: NDArray[np.float32] = eps[0]
         return both if len(eps) == 1 else (1 + weight) * both - weight * eps[1]
+
+
+@dataclass(frozen=True, slots=True)
+class StyleAlone:
+    """Anybody, in a given style: how new identities are found."""
+
+    def rows(self, t: int) -> tuple[Keep, ...]:  # noqa: ARG002
+        """One row, at every timestep."""
+        return ((False, True),)
+
+    def blend(self, eps: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The row's own prediction, (...) of (1, ...)."""
+        only: NDArray[np.float32] = eps[0]
+        return only

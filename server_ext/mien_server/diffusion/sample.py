@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mien_server.diffusion.guidance import Guidance, Keep
+from mien_server.diffusion.guidance import Guiding, Keep
 from mien_server.diffusion.noise import gaussian_noise
 from mien_server.diffusion.solvers import SolverSteps
 
@@ -51,7 +51,7 @@ class Sample:
     """
 
     def __init__(
-        self, steps: SolverSteps, guidance: Guidance, seed: int, shape: tuple[int, ...]
+        self, steps: SolverSteps, guidance: Guiding, seed: int, shape: tuple[int, ...]
     ) -> None:
         self._steps, self._guidance, self._seed = steps, guidance, seed
         self._z = gaussian_noise(seed, _FIRST_LATENT, shape)

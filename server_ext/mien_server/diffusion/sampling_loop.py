@@ -34,8 +34,11 @@ class SamplingJob(Protocol):
     def is_cancelled(self) -> bool:
         """True once nobody waits for it any more; asked before every step that it is in."""
 
-    def moved(self, number: int, sample: Sample) -> None:
-        """A sample has taken a step, maybe its last."""
+    def moved(self, samples: Sequence[tuple[int, Sample]]) -> None:
+        """These, by their numbers, have taken a step, maybe their last."""
+
+    def cancelled(self) -> None:
+        """The job has left, since `is_cancelled` said so."""
 
     def failed(self, error: Exception) -> None:
         """The network failed in a step of this job, which is not continued."""
@@ -96,6 +99,7 @@ class SamplingLoop:
         for job in self._crowd.jobs:
             if job.is_cancelled():
                 self._crowd.leave(job)
+                job.cancelled()
 
     def _take(self, step: Step[SamplingJob]) -> None:
         try:
@@ -106,5 +110,13 @@ class SamplingLoop:
                 self._crowd.leave(job)
                 job.failed(error)
             return
+        moved: dict[SamplingJob, list[tuple[int, Sample]]] = {}
         for job, number, sample in self._crowd.take(step, eps):
-            job.moved(number, sample)
+            moved.setdefault(job, []).append((number, sample))
+        for job, samples in moved.items():
+            try:
+                job.moved(samples)
+            except Exception as error:  # of one job; the others go on
+                _LOG.exception("a job could not take its step")
+                self._crowd.leave(job)
+                job.failed(error)

@@ -22,18 +22,21 @@ class Job:
             for n in steps
         ]
         self.steps, self.error, self.done = [], None, threading.Event()
+        self.has_left = False
         self.cancel_after = cancel_after
         self.left = len(steps)
 
     def is_cancelled(self):
         return self.cancel_after is not None and len(self.steps) >= self.cancel_after
 
-    def moved(self, number, sample):
-        self.steps.append((number, sample.steps_done))
-        if not sample.steps_left:
-            self.left -= 1
-            if not self.left:
-                self.done.set()
+    def moved(self, samples):
+        self.steps += [(number, sample.steps_done) for number, sample in samples]
+        self.left -= sum(not sample.steps_left for _, sample in samples)
+        if not self.left:
+            self.done.set()
+
+    def cancelled(self):
+        self.has_left = True
 
     def failed(self, error):
         self.error = error
@@ -101,6 +104,8 @@ def test_a_cancelled_job_asks_for_no_further_step(loop, network):
 
     assert stays.done.wait(10)
     assert len(goes.steps) == 6
+    assert goes.has_left
+    assert not stays.has_left
     assert not goes.done.is_set()
     assert sum(goes in jobs for jobs in network.calls) == 3
 
@@ -122,6 +127,21 @@ def test_a_failing_network_fails_those_who_asked_and_nobody_after_them():
     assert str(bad.error) == "out of order"
     assert good.error is None
     loop.stop()
+
+
+def test_a_job_that_cannot_take_its_step_fails_alone(loop):
+    class Broken(Job):
+        def moved(self, samples):
+            raise RuntimeError("no room")
+
+    broken, good = Broken(3), Job(5)
+    loop.submit(broken)
+    loop.submit(good)
+
+    assert broken.done.wait(10)
+    assert good.done.wait(10)
+    assert str(broken.error) == "no room"
+    assert good.error is None
 
 
 def test_stopping_finishes_what_was_submitted(network):
