@@ -6,6 +6,7 @@
     MienError
     ├── InvalidRequestError         the request is wrong: sending it again changes nothing
     │   ├── InvalidImageError       an image is missing, broken, too large, too small or no image
+    │   ├── InvalidIdentityError    an identity token was altered, or issued by another server
     │   └── InvalidOptionError      an option, deadline, address or key has a value not allowed
     ├── NoFaceError                 no face in an image, or one below the smallest served size
     ├── MultipleFacesError          several faces under face_policy="single"
@@ -35,6 +36,7 @@ __all__ = [
     "ClientClosedError",
     "ContractError",
     "DeadlineExceededError",
+    "InvalidIdentityError",
     "InvalidImageError",
     "InvalidOptionError",
     "InvalidRequestError",
@@ -97,6 +99,10 @@ class InvalidImageError(InvalidRequestError):
     """An image is missing, empty, broken, too large, too small, or not an image."""
 
 
+class InvalidIdentityError(InvalidRequestError):
+    """An identity token was altered, or issued by a server of another key or other weights."""
+
+
 class InvalidOptionError(InvalidRequestError):
     """An option has a value that is not allowed."""
 
@@ -157,6 +163,7 @@ CODE_ERRORS: dict[str, type[MienError]] = {
     "FACE_TOO_SMALL": NoFaceError,
     "INVALID_OPTION": InvalidOptionError,
     "INVALID_TENSOR": InvalidRequestError,
+    "INVALID_IDENTITY": InvalidIdentityError,
     "CANCELLED": RequestCancelledError,
     "MODEL_FAILED": ServerError,
     "OVERLOADED": ServerUnavailableError,

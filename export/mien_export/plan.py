@@ -22,6 +22,7 @@ from mien_export.calibration import CalibrationSet, read_calibration
 from mien_export.config_text import set_parameters
 from mien_export.contract import ModelContract, parse_config, read_config
 from mien_export.errors import CheckpointError, ContractError, TargetError, UsageError
+from mien_export.generator_digests import digest_parameters
 from mien_export.manifest import (
     Manifest,
     digest_files,
@@ -228,6 +229,7 @@ class _Planner:
         values: dict[str, str] = {}
         for item in self.needs.stated(model, self.present):
             values |= item.sets if item.model not in before else {}
+        values |= digest_parameters(model, self._weights_behind(model, depends_on))
         values |= self._parameters(model)
         report = self._calibration_report()
         if model == PIPELINE:
@@ -237,6 +239,15 @@ class _Planner:
         weights = recognizer.weights_digest if recognizer else None
         require_calibration_of(weights, plan.contract.parameters, report)
         return plan
+
+    def _weights_behind(self, model: str, depends_on: tuple[str, ...]) -> dict[str, str]:
+        """Digest of the weights of every graph that a model calls, or whose weights it holds."""
+        digests: dict[str, str] = {}
+        for name in (*depends_on, *sorted(self.needs.assets(model))):
+            plan = self.plans[name]
+            digests |= self._weights_behind(name, plan.depends_on)
+            digests |= {name: plan.weights_digest} if plan.weights_digest else {}
+        return digests
 
     def _calibration_report(self) -> Path | None:
         starters = self.request.starter_calibrations

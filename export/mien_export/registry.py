@@ -20,6 +20,7 @@ from mien_export.specs import (
     latent_encoder,
     mica_encoder,
     style_encoder,
+    style_sampler,
     texture_decoder,
 )
 
@@ -39,6 +40,7 @@ SPECS: Mapping[str, ExportSpec] = {
         latent_encoder.SPEC,
         mica_encoder.SPEC,
         style_encoder.SPEC,
+        style_sampler.SPEC,
         texture_decoder.SPEC,
     )
 }
@@ -55,6 +57,15 @@ PIPELINE_DEPENDENCIES: Mapping[str, tuple[Dependency, ...]] = {
         Dependency("flame_decoder"),
         Dependency("texture_decoder"),
         Dependency("style_renderer"),
+    ),
+    "generate_faces": (
+        Dependency("face_cropper"),
+        Dependency("face_recognizer"),
+        Dependency("deca_encoder"),
+        Dependency("style_sampler"),
+        Dependency("encode_styles"),
+        Dependency("face_denoiser"),
+        Dependency("latent_decoder"),
     ),
     "verify_faces": (Dependency("embed_faces"),),
 }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CODE_COUNT", "CODE_PARTS", "code_parts", "head_inputs"]
+__all__ = ["CODE_COUNT", "CODE_PARTS", "code_parts", "head_inputs", "with_parts"]
 
 CODE_COUNT = 236
 CODE_PARTS: dict[str, slice] = {
@@ -51,6 +51,30 @@ def head_inputs(codes: Array) -> dict[str, Array]:
         "expression": _padded(parts["expression"], HEAD_EXPRESSION_COUNT),
         "pose": pose,
     }
+
+
+def with_parts(
+    codes: NDArray[np.float32], others: NDArray[np.float32], parts: frozenset[str]
+) -> NDArray[np.float32]:
+    """Codes whose named parts come from other ones, such as the shape of a person.
+
+    Args:
+        codes: (..., 236).
+        others: (..., 236).
+        parts: names of `CODE_PARTS`.
+
+    Raises:
+        ValueError: there is no such part.
+    """
+    unknown = parts - CODE_PARTS.keys()
+    if unknown:
+        raise ValueError(
+            f"there is no part {', '.join(sorted(unknown))}; parts are {', '.join(CODE_PARTS)}"
+        )
+    mixed = np.array(codes)
+    for part in parts:
+        mixed[..., CODE_PARTS[part]] = others[..., CODE_PARTS[part]]
+    return mixed
 
 
 def _padded(values: Array, count: int) -> Array:

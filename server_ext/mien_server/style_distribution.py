@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mien_server.deca_codes import CODE_COUNT, CODE_PARTS
 from mien_server.diffusion.noise import gaussian_noise
 
-__all__ = ["StyleDistribution", "with_parts"]
+__all__ = ["StyleDistribution"]
 
 # Of a sampled scale: a camera turned inside out shows nothing.
 _CAMERA_SCALE = CODE_PARTS["camera"].start
@@ -76,27 +76,3 @@ class StyleDistribution:
         smallest = _SMALLEST_SCALE_SHARE * self.mean[_CAMERA_SCALE]
         codes[_CAMERA_SCALE] = max(codes[_CAMERA_SCALE], smallest)
         return np.asarray(codes, np.float32)
-
-
-def with_parts(
-    codes: NDArray[np.float32], others: NDArray[np.float32], parts: frozenset[str]
-) -> NDArray[np.float32]:
-    """Codes whose named parts come from other ones, such as the shape of a person.
-
-    Args:
-        codes: (..., 236).
-        others: (..., 236).
-        parts: names of `mien_server.deca_codes.CODE_PARTS`.
-
-    Raises:
-        ValueError: there is no such part.
-    """
-    unknown = parts - CODE_PARTS.keys()
-    if unknown:
-        raise ValueError(
-            f"there is no part {', '.join(sorted(unknown))}; parts are {', '.join(CODE_PARTS)}"
-        )
-    mixed = np.array(codes)
-    for part in parts:
-        mixed[..., CODE_PARTS[part]] = others[..., CODE_PARTS[part]]
-    return mixed

@@ -9,6 +9,7 @@ response per request, in order.
 from __future__ import annotations
 
 import asyncio
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -20,10 +21,12 @@ from mien_server.errors import ServingError, serving_error_from_message
 from mien_server.model_call import ModelCall
 
 __all__ = [
+    "TritonEventStream",
     "answer_each",
     "answer_wanted",
     "call_model",
     "call_models",
+    "given_arrays",
     "input_array",
     "input_numbers",
     "input_texts",
@@ -39,6 +42,14 @@ def input_array(request: Any, name: str) -> Array:
     """A tensor the config requires, as an array without a copy."""
     array: Array = pb_utils.get_input_tensor_by_name(request, name).as_numpy()
     return array
+
+
+def given_arrays(request: Any, names: Iterable[str]) -> dict[str, Array]:
+    """Copies of the tensors that came, by name: they may outlive the request."""
+    tensors = {name: pb_utils.get_input_tensor_by_name(request, name) for name in names}
+    return {
+        name: tensor.as_numpy().copy() for name, tensor in tensors.items() if tensor is not None
+    }
 
 
 def input_texts(request: Any, name: str, *, count: int, default: str) -> list[str]:
@@ -82,6 +93,50 @@ def answer_wanted(requests: Sequence[Any], answer: Answer) -> list[Any]:
         _response(request, gone_away) if gone else next(responses)
         for request, gone in zip(requests, cancelled, strict=True)
     ]
+
+
+class TritonEventStream:
+    """The way back to the caller of a decoupled model, from any thread.
+
+    Args:
+        request: of `execute`.
+    """
+
+    def __init__(self, request: Any) -> None:
+        self._sender = request.get_response_sender()
+        self._wanted = set(request.requested_output_names())
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    def is_cancelled(self) -> bool:
+        """True once nobody listens; a round trip of about 0.1 ms."""
+        with self._lock:
+            return self._is_closed or bool(self._sender.is_cancelled())
+
+    def send(self, tensors: Mapping[str, Array]) -> None:
+        """One response, unless the stream is closed."""
+        wanted = [
+            pb_utils.Tensor(name, array) for name, array in tensors.items() if name in self._wanted
+        ]
+        with self._lock:
+            if not self._is_closed:
+                self._sender.send(pb_utils.InferenceResponse(wanted))
+
+    def close(self) -> None:
+        """No response will follow."""
+        with self._lock:
+            if not self._is_closed:
+                self._is_closed = True
+                self._sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+    def fail(self, error: ServingError) -> None:
+        """A refusal, and no response after it."""
+        status = getattr(pb_utils.TritonError, error.status)
+        refusal = pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), status))
+        with self._lock:
+            if not self._is_closed:
+                self._is_closed = True
+                self._sender.send(refusal, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
 
 def _outcomes(requests: list[Any], answer: Answer) -> list[Outcome]:

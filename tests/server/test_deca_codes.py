@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
+import pytest
 
-from mien_server.deca_codes import CODE_COUNT, CODE_PARTS, code_parts, head_inputs
+from mien_server.deca_codes import CODE_COUNT, CODE_PARTS, code_parts, head_inputs, with_parts
 
 # Each code is its own index, so that it is seen where it goes; zero would be a filler.
 CODES = np.arange(1, CODE_COUNT + 1, dtype=np.float32)[None].repeat(2, axis=0)
@@ -33,3 +34,16 @@ def test_the_six_values_of_the_pose_turn_the_head_and_the_jaw():
     np.testing.assert_array_equal(pose[3:6], 0)  # neck
     np.testing.assert_array_equal(pose[6:9], [204, 205, 206])  # jaw
     np.testing.assert_array_equal(pose[9:], 0)  # eyes
+
+
+def test_parts_of_other_codes_take_the_places_of_these():
+    codes, others = np.zeros((2, 236), np.float32), np.ones((2, 236), np.float32)
+
+    mixed = with_parts(codes, others, frozenset({"shape", "light"}))
+
+    expected = np.zeros(236)
+    expected[CODE_PARTS["shape"]] = expected[CODE_PARTS["light"]] = 1
+    np.testing.assert_array_equal(mixed, np.tile(expected, (2, 1)))
+    assert not codes.any()
+    with pytest.raises(ValueError, match="no part hair; parts are shape, texture"):
+        with_parts(codes, others, frozenset({"hair"}))

@@ -2,8 +2,7 @@
 import numpy as np
 import pytest
 
-from mien_server.deca_codes import CODE_PARTS
-from mien_server.style_distribution import StyleDistribution, with_parts
+from mien_server.style_distribution import StyleDistribution
 
 
 def distribution(seed=0):
@@ -68,16 +67,3 @@ def test_the_file_is_read_back(tmp_path):
 def test_what_is_no_distribution_is_refused(mean, factor):
     with pytest.raises(ValueError, match="finite numbers"):
         StyleDistribution(mean, factor)
-
-
-def test_parts_of_other_codes_take_the_places_of_these():
-    codes, others = np.zeros((2, 236), np.float32), np.ones((2, 236), np.float32)
-
-    mixed = with_parts(codes, others, frozenset({"shape", "light"}))
-
-    expected = np.zeros(236)
-    expected[CODE_PARTS["shape"]] = expected[CODE_PARTS["light"]] = 1
-    np.testing.assert_array_equal(mixed, np.tile(expected, (2, 1)))
-    assert not codes.any()
-    with pytest.raises(ValueError, match="no part hair; parts are shape, texture"):
-        with_parts(codes, others, frozenset({"hair"}))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from mien_server.generation.identity_tokens import IDENTITY_KEY_VARIABLE, new_identity_key
 from mien_server.serve.control import Control
 from mien_server.serve.errors import ServeError
 from mien_server.serve.installation import Installation, find_installation
@@ -204,7 +205,11 @@ class Server:
         threads = self.options.threads or available_cores()
         self._process = TritonProcess(
             [str(self.installation.binary), *self._arguments()],
-            environment={**self.installation.environment, THREADS_VARIABLE: str(threads)},
+            environment={
+                IDENTITY_KEY_VARIABLE: new_identity_key(),  # unless the environment has one
+                **self.installation.environment,
+                THREADS_VARIABLE: str(threads),
+            },
             working_directory=runtime,
             verbose=self.options.verbose,
         )
