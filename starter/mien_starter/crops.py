@@ -22,11 +22,15 @@ from mien_server.warping import square
 __all__ = [
     "ALIGNED_SIZE_PX",
     "DECA_SIZE_PX",
+    "GENERATED_SIZE_PX",
     "LOOSE_SIZE_PX",
+    "RECOGNIZER_COLUMNS",
+    "RECOGNIZER_ROWS",
     "aligned_crop",
     "camera_in_crop",
     "deca_window",
     "eye_distance",
+    "generator_crop",
     "jittered_points",
     "loose_window",
     "window_without_face",
@@ -35,6 +39,9 @@ __all__ = [
 Array = NDArray[np.float64]
 
 ALIGNED_SIZE_PX = 112
+GENERATED_SIZE_PX = 128
+# The recogniser's crop within the generator's: insightface moves the template by 8 px in x.
+RECOGNIZER_ROWS, RECOGNIZER_COLUMNS = slice(0, 112), slice(8, 120)
 
 # Sides of the landmarker's square in longer sides of the 68 landmarks' box, and how far off its
 # centre lies, in sides of the square. Serving aims at 1.6 and is seldom as wrong as this.
@@ -125,8 +132,16 @@ def jittered_points(landmarks: NDArray[Any], rng: np.random.Generator) -> Array:
 
 def aligned_crop(image_rgb: NDArray[np.uint8], landmarks: NDArray[Any]) -> NDArray[np.uint8]:
     """(112, 112, 3) uint8: `mien_server.alignment.crop_face`, rows first and rounded."""
-    crop = crop_face(image_rgb, np.asarray(landmarks, np.float64), ALIGNED_SIZE_PX)
-    return np.ascontiguousarray(crop.transpose(1, 2, 0)).astype(np.uint8)
+    return _on_template(image_rgb, landmarks, ALIGNED_SIZE_PX)
+
+
+def generator_crop(image_rgb: NDArray[np.uint8], landmarks: NDArray[Any]) -> NDArray[np.uint8]:
+    """(128, 128, 3) uint8 about the recogniser's crop, which is a part of it and no smaller.
+
+    That part is `RECOGNIZER_ROWS` by `RECOGNIZER_COLUMNS`: the two crops have one scale, this one
+    shows 8 px more on the left and right and 16 px more below.
+    """
+    return _on_template(image_rgb, landmarks, GENERATED_SIZE_PX)
 
 
 def deca_window(landmarks_68: NDArray[Any], rng: np.random.Generator | None = None) -> Array:
@@ -190,3 +205,10 @@ def _iou(centre: Array, side: float, landmarks_68: NDArray[Any]) -> float:
     overlap = np.minimum(high, centre + side / 2) - np.maximum(low, centre - side / 2)
     common = float(np.prod(np.clip(overlap, 0, None)))
     return common / (side**2 + float(np.prod(high - low)) - common)
+
+
+def _on_template(
+    image_rgb: NDArray[np.uint8], landmarks: NDArray[Any], size: int
+) -> NDArray[np.uint8]:
+    crop = crop_face(image_rgb, np.asarray(landmarks, np.float64), size)
+    return np.ascontiguousarray(crop.transpose(1, 2, 0)).astype(np.uint8)

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
@@ -17,22 +16,12 @@ from mien_export.errors import CheckpointError
 from mien_export.parity import Arrays, compare
 from mien_export.registry import SPECS
 from mien_export.starter_weights import STARTER_FILE
-from mien_server.warping import warped
-from mien_starter.crops import (
-    DECA_SIZE_PX,
-    LOOSE_SIZE_PX,
-    aligned_crop,
-    deca_window,
-    loose_window,
-)
 from mien_starter.errors import StarterError
 from mien_starter.evaluation.networks import predictor, wrapped
-from mien_starter.recipes import recipe_module
-from mien_starter.shards import Photographs
+from mien_starter.recipes import network_of, recipe_of
 from mien_starter.training.recipe import Tensors
 
 __all__ = [
-    "example_crops",
     "half_size",
     "load_figures",
     "update_starter",
@@ -58,14 +47,15 @@ def half_size(tensors: Tensors) -> Tensors:
 
 
 def write_weights(
-    name: str, tensors: Tensors, crops: NDArray[np.uint8], directory: Path
+    graph: str, tensors: Tensors, examples: Sequence[NDArray[Any]], directory: Path
 ) -> tuple[Path, Mapping[str, Mapping[str, float]]]:
     """Store a network's weights, if what is stored computes what was trained.
 
     Args:
-        name: of the graph; the file is called NAME.safetensors.
+        graph: its name; the file is called GRAPH.safetensors.
         tensors: fp32, under the names of the network.
-        crops: (N, side, side, 3) that both are compared on.
+        examples: (N, ...) for each of the graph's inputs, pictures as (N, side, side, 3) uint8;
+            what both are compared on.
         directory: of the starter weights.
 
     Returns:
@@ -76,8 +66,8 @@ def write_weights(
             else.
     """
     small = half_size(tensors)
-    figures = _parity(name, tensors, small, crops)
-    path = directory / f"{name}.safetensors"
+    figures = _parity(graph, tensors, small, examples)
+    path = directory / f"{graph}.safetensors"
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     save_file(small, unfinished)
     unfinished.chmod(0o644)  # safetensors makes files that only their owner can read
@@ -95,12 +85,12 @@ def write_weights(
 
 
 def _parity(
-    name: str, trained: Tensors, stored: Tensors, crops: NDArray[np.uint8]
+    graph: str, trained: Tensors, stored: Tensors, examples: Sequence[NDArray[Any]]
 ) -> Mapping[str, Mapping[str, float]]:
-    tolerances = SPECS[name].tolerances["fp16"]
+    tolerances = SPECS[graph].tolerances["fp16"]
 
     def outputs(tensors: Tensors) -> Arrays:
-        return dict(zip(tolerances, predictor(wrapped(name, tensors))(crops), strict=True))
+        return dict(zip(tolerances, predictor(wrapped(graph, tensors))(*examples), strict=True))
 
     try:
         report = compare([outputs(trained)], [outputs(stored)], tolerances)
@@ -109,14 +99,19 @@ def _parity(
         problems = (str(error),)
     if problems:
         raise StarterError(
-            f"{name} in fp16 does not compute what was trained: {'; '.join(problems)} "
+            f"{graph} in fp16 does not compute what was trained: {'; '.join(problems)} "
             "Train it again with a smaller learning rate."
         )
     return report.outputs
 
 
-def update_starter(name: str, path: Path) -> bool:
+def update_starter(graph: str, network: str, path: Path) -> bool:
     """Enter the file into ``starter.json`` beside it.
+
+    Args:
+        graph: its name.
+        network: which of its networks the file belongs to.
+        path: of the file.
 
     Returns:
         True where parameters of the former weights were dropped: a threshold belongs to the
@@ -124,9 +119,9 @@ def update_starter(name: str, path: Path) -> bool:
     """
     table = path.with_name(STARTER_FILE)
     entries: dict[str, Any] = json.loads(table.read_text()) if table.is_file() else {}
-    had_parameters = bool(entries.get(name, {}).get("parameters"))
-    entries[name] = {
-        "network": recipe_module(name).NETWORK,
+    had_parameters = bool(entries.get(graph, {}).get("parameters"))
+    entries[graph] = {
+        "network": network,
         "file": path.name,
         "licence": LICENCE,
         "allow_commercial": True,
@@ -138,7 +133,7 @@ def update_starter(name: str, path: Path) -> bool:
 
 
 def write_card(
-    name: str,
+    graph: str,
     path: Path,
     about: Mapping[str, str],
     parity: Mapping[str, Mapping[str, float]],
@@ -147,33 +142,34 @@ def write_card(
     """Write the model card beside the weights.
 
     Args:
-        name: of the graph.
+        graph: its name.
         path: of the weights.
         about: step, recipe and data set of the run.
         parity: by output, from `write_weights`.
         figures: what ``evaluate`` wrote, or None.
     """
-    parameters = sum(p.numel() for p in wrapped(name, path).parameters())
+    parameters = sum(p.numel() for p in wrapped(graph, path).parameters())
+    recipe = recipe_of(graph)
     stored = "; ".join(
         f"{output} {', '.join(f'{kind} {value:.2g}' for kind, value in found.items())}"
         for output, found in parity.items()
     )
     lines = [
-        f"# {name}",
+        f"# {graph}",
         "",
-        f"Network `{recipe_module(name).NETWORK}`: {parameters:,} parameters, "
+        f"Network `{network_of(graph)}`: {parameters:,} parameters, "
         f"{path.stat().st_size / 1e6:.1f} MB, matrices in fp16. Stored against trained: {stored}.",
         "",
         "**Data.** Synthetic people only, rendered by `python -m mien_starter dataset`: "
         f"{about['data']}. No photograph of a real person was used.",
         "",
-        f"**Recipe.** `starter/mien_starter/recipes/{name}.py`, {about['step']} steps:",
+        f"**Recipe.** `starter/mien_starter/recipes/{recipe}.py`, {about['step']} steps:",
         "",
         "```",
         about["recipe"],
         "```",
         "",
-        f"Made with `python -m mien_starter train {name}` and `export {name}`.",
+        f"Made with `python -m mien_starter train {recipe}` and `export {recipe}`.",
         "",
         "**Licence.** Apache-2.0, as the rest of the repository: free for any use.",
         "",
@@ -212,19 +208,3 @@ def load_figures(path: Path, about: Mapping[str, str]) -> Mapping[str, Any] | No
         return None
     figures: Mapping[str, Any] = json.loads(path.read_text())
     return figures if figures["weights"] == dict(about) else None
-
-
-def example_crops(name: str, photographs: Photographs, count: int) -> NDArray[np.uint8]:
-    """(count, side, side, 3) crops of the kind that the network gets."""
-    labels, rng = photographs.labels, np.random.default_rng(0)
-    crops = []
-    for index in range(min(count, len(photographs))):
-        image, points = photographs.image_rgb(index), labels["landmarks_68"][index]
-        if name == "face_landmarker":
-            crop = warped(image, loose_window(points, rng), LOOSE_SIZE_PX)
-        elif name == "deca_encoder":
-            crop = warped(image, deca_window(points), DECA_SIZE_PX)
-        else:
-            crop = aligned_crop(image, labels["landmarks"][index])
-        crops.append(crop)
-    return np.stack(crops)

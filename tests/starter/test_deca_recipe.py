@@ -18,7 +18,7 @@ from mien_starter.recipes.deca_encoder import (
     DecaTask,
     StandardisedEncoder,
     make_task,
-    network_state,
+    network_states,
 )
 from mien_starter.recipes.mica_encoder import MicaTask
 from mien_starter.shards import Photographs
@@ -121,7 +121,7 @@ def test_the_weights_file_gives_the_codes_without_mean_and_deviation():
     plain = DecaEncoder(TINY).eval()
     images = torch.rand(2, 3, 224, 224)
 
-    plain.load_state_dict(network_state(network.state_dict()))
+    plain.load_state_dict(network_states(network.state_dict())["deca_encoder"])
 
     with torch.no_grad():
         expected = network(images) * network.deviation + network.mean

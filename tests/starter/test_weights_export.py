@@ -27,7 +27,7 @@ def crops():
 
 
 def test_what_is_read_back_predicts_what_was_trained(tensors, crops, tmp_path):
-    path, parity = write_weights(NAME, tensors, crops, tmp_path)
+    path, parity = write_weights(NAME, tensors, [crops], tmp_path)
 
     trained = predictor(wrapped(NAME, tensors))(crops)
     stored = predictor(wrapped(NAME, path))(crops)
@@ -39,7 +39,7 @@ def test_what_is_read_back_predicts_what_was_trained(tensors, crops, tmp_path):
 
 
 def test_matrices_are_halved_and_statistics_are_not(tensors, crops, tmp_path):
-    stored = load_file(write_weights(NAME, tensors, crops, tmp_path)[0])
+    stored = load_file(write_weights(NAME, tensors, [crops], tmp_path)[0])
 
     kinds = {(value.ndim > 1, value.dtype) for value in stored.values() if value.ndim}
     assert kinds == {(True, torch.float16), (False, torch.float32)}
@@ -54,7 +54,7 @@ def test_weights_that_half_precision_ruins_are_refused(tensors, crops, tmp_path)
     ruined[f"{norm}.running_mean"] *= 1e6
 
     with pytest.raises(StarterError, match="does not compute what was trained"):
-        write_weights(NAME, ruined, crops, tmp_path)
+        write_weights(NAME, ruined, [crops], tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -63,22 +63,22 @@ def test_large_files_and_full_folders_are_refused_and_nothing_is_left(
 ):
     monkeypatch.setattr(weights_export, "MAX_FILE_BYTES", 1000)
     with pytest.raises(StarterError, match="at most 1,000"):
-        write_weights(NAME, tensors, crops, tmp_path)
+        write_weights(NAME, tensors, [crops], tmp_path)
     monkeypatch.undo()
     (tmp_path / "other.npz").write_bytes(bytes(95_900_000))
     with pytest.raises(StarterError, match="95,900,000 of other"):
-        write_weights(NAME, tensors, crops, tmp_path)
+        write_weights(NAME, tensors, [crops], tmp_path)
 
     assert [path.name for path in tmp_path.iterdir()] == ["other.npz"]
 
 
 def test_the_exporter_reads_the_entry_and_others_stay(tensors, crops, tmp_path):
-    path, _ = write_weights(NAME, tensors, crops, tmp_path)
+    path, _ = write_weights(NAME, tensors, [crops], tmp_path)
     (tmp_path / "head.npz").write_bytes(b"head")
     other = {"network": "n", "file": "head.npz", "licence": "x", "allow_commercial": True}
     (tmp_path / "starter.json").write_text(json.dumps({"flame_decoder": other}))
 
-    update_starter(NAME, path)
+    update_starter(NAME, "landmarker", path)
 
     entries = read_starter_weights(tmp_path)
     assert set(entries) == {NAME, "flame_decoder"}
@@ -91,18 +91,18 @@ def test_new_weights_lose_the_threshold_of_the_former_ones(tmp_path):
     path = tmp_path / "face_recognizer.safetensors"
     path.write_bytes(b"")
 
-    assert not update_starter("face_recognizer", path)
+    assert not update_starter("face_recognizer", "iresnet18_narrow", path)
     table = tmp_path / "starter.json"
     entries = json.loads(table.read_text())
     entries["face_recognizer"]["parameters"] = {"verify_faces": {"threshold": "0.3"}}
     table.write_text(json.dumps(entries))
 
-    assert update_starter("face_recognizer", path)
+    assert update_starter("face_recognizer", "iresnet18_narrow", path)
     assert "parameters" not in json.loads(table.read_text())["face_recognizer"]
 
 
 def test_the_card_says_what_it_is_made_of_and_how_well_it_does(tensors, crops, tmp_path):
-    path, parity = write_weights(NAME, tensors, crops, tmp_path)
+    path, parity = write_weights(NAME, tensors, [crops], tmp_path)
     figures = {
         "photographs": 12,
         "splits": ["held_out"],

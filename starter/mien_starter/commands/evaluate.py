@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.table import Table
 
 from mien_starter.commands.train import DEFAULT_WORK
 from mien_starter.errors import UsageError
-from mien_starter.recipes import NAMES
+from mien_starter.recipes import NAMES, recipe_module
 from mien_starter.shards import Photographs
 
 FIGURES_FILE = "figures.json"
@@ -31,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--work", type=Path, metavar="DIR", help=f"a run (default {DEFAULT_WORK}/NAME)"
     )
     weights.add_argument("--weights", type=Path, metavar="FILE", help="a weights file")
+    add("--autoencoder", type=Path, default=DEFAULT_WORK / "autoencoder", metavar="DIR",
+        help="its run, for face_denoiser (default %(default)s)")  # fmt: skip
     add("--no-random", action="store_true", help="leave the figures of random weights out")
     add("--json", type=Path, metavar="FILE", help=f"default {FIGURES_FILE} in --work")
 
@@ -54,20 +57,28 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _direct(arguments: argparse.Namespace) -> dict[str, Any]:
-    from mien_export.head_model import read_head
-    from mien_starter.evaluation.direct import MEASURES
-    from mien_starter.evaluation.networks import predictor, trained_tensors, wrapped
-    from mien_starter.recipes.deca_encoder import HEAD
+    from mien_starter.evaluation.measures import measure_of
+    from mien_starter.evaluation.networks import predictor, trained_states, wrapped
 
-    name = arguments.name
-    photographs, head = Photographs(arguments.data, limit=arguments.limit), read_head(HEAD)
-    about = {"file": str(arguments.weights)}
-    tensors: Any = arguments.weights
-    if tensors is None:
-        tensors, about = trained_tensors(name, arguments.work or DEFAULT_WORK / name)
-    figures = {"trained": MEASURES[name](predictor(wrapped(name, tensors)), photographs, head)}
+    name, graphs = arguments.name, recipe_module(arguments.name).GRAPHS
+    photographs = Photographs(arguments.data, limit=arguments.limit)
+    measure = measure_of(name, photographs, arguments.autoencoder)
+    if arguments.weights is None:
+        states, about = trained_states(name, arguments.work or DEFAULT_WORK / name)
+        weights: Mapping[str, Any] = states
+    elif len(graphs) > 1:
+        raise UsageError(
+            f"{name} is {' and '.join(graphs)}; --weights names one file. Give --work."
+        )
+    else:
+        weights, about = dict.fromkeys(graphs, arguments.weights), {"file": str(arguments.weights)}
+    columns = {"trained": weights}
     if not arguments.no_random:
-        figures["random"] = MEASURES[name](predictor(wrapped(name, None)), photographs, head)
+        columns["random"] = dict.fromkeys(graphs)
+    figures = {
+        column: measure({graph: predictor(wrapped(graph, found[graph])) for graph in graphs})
+        for column, found in columns.items()
+    }
     return {"weights": about, **_about(photographs), "figures": figures}
 
 

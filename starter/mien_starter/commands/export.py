@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``export NAME``: the averaged weights of a run as fp16 safetensors, with entry and model card."""
+"""``export NAME``: the averaged weights of a run as fp16 safetensors, with entries and cards."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from rich.console import Console
 
 from mien_starter.commands.evaluate import FIGURES_FILE
 from mien_starter.commands.train import DEFAULT_WORK
-from mien_starter.recipes import NAMES
+from mien_starter.recipes import NAMES, network_of
 
 STARTER_WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
-COMPARED = 64  # crops on which the stored weights must compute what was trained
+COMPARED = 64  # photographs on which the stored weights must compute what was trained
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,16 +21,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     add("--work", type=Path, metavar="DIR", help=f"of the run (default {DEFAULT_WORK}/NAME)")
-    add("--data", type=Path, nargs="+", required=True, metavar="DIR", help="crops to compare on")
+    add("--data", type=Path, nargs="+", required=True, metavar="DIR", help="to compare on")
     add("--to", type=Path, default=STARTER_WEIGHTS, metavar="DIR", help="starter weights")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    """Write weights, entry and card."""
-    from mien_starter.evaluation.networks import trained_tensors
+    """Write weights, entries and cards."""
+    from mien_starter.evaluation.examples import example_inputs
+    from mien_starter.evaluation.networks import trained_states
     from mien_starter.shards import Photographs
     from mien_starter.weights_export import (
-        example_crops,
         load_figures,
         update_starter,
         write_card,
@@ -39,15 +39,16 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
     name = arguments.name
     work = arguments.work or DEFAULT_WORK / name
-    tensors, about = trained_tensors(name, work)
-    crops = example_crops(name, Photographs(arguments.data, limit=COMPARED), COMPARED)
-    path, parity = write_weights(name, tensors, crops, arguments.to)
-    dropped = update_starter(name, path)
+    states, about = trained_states(name, work)
+    examples = example_inputs(name, states, Photographs(arguments.data, limit=COMPARED))
     figures = load_figures(work / FIGURES_FILE, about)
-    card = write_card(name, path, about, parity, figures)
-    console.print(f"{path} ({path.stat().st_size / 1e6:.1f} MB), {card.name}", highlight=False)
-    if dropped:
-        console.print("parameters of the former weights were dropped: calibrate the new ones")
+    for graph, tensors in states.items():
+        path, parity = write_weights(graph, tensors, examples[graph], arguments.to)
+        dropped = update_starter(graph, network_of(graph), path)
+        card = write_card(graph, path, about, parity, figures)
+        console.print(f"{path} ({path.stat().st_size / 1e6:.1f} MB), {card.name}", highlight=False)
+        if dropped:
+            console.print("parameters of the former weights were dropped: calibrate the new ones")
     if figures is None:
-        console.print("the card has no figures: run evaluate, then export again")
+        console.print("the cards have no figures: run evaluate, then export again")
     return 0

@@ -1,25 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One module per starter network: its numbers (`RECIPE`), samples and losses (`make_task`)."""
+"""One module per training: its numbers (`RECIPE`), samples and losses (`make_task`).
+
+Most trainings give one graph of the same name; a generator's parts that only mean something to each
+other are trained together, and give several.
+"""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
 from mien_starter.training.recipe import Recipe, Task, Tensors
 
-__all__ = ["NAMES", "RecipeModule", "recipe_module"]
+__all__ = ["NAMES", "RecipeModule", "network_of", "recipe_module", "recipe_of"]
 
-NAMES = ("face_landmarker", "face_recognizer", "deca_encoder", "mica_encoder")
+NAMES = (
+    "face_landmarker",
+    "face_recognizer",
+    "deca_encoder",
+    "mica_encoder",
+    "autoencoder",
+    "face_denoiser",
+)
 
 
 class RecipeModule(Protocol):
     """What a module of this package offers."""
 
     RECIPE: Recipe
-    NETWORK: str  # its name for `mien-export build --network`
+    GRAPHS: Mapping[str, str]  # what it trains -> its name for `mien-export build --network`
 
     def make_task(self, recipe: Recipe, data: Sequence[Path], work: Path) -> Task:
         """Build the network and open the data sets.
@@ -31,10 +42,28 @@ class RecipeModule(Protocol):
                 of face_recognizer.
         """
 
-    def network_state(self, state: Tensors) -> Tensors:
-        """From the averaged state of a task's network to the tensors of its weights file."""
+    def network_states(self, state: Tensors) -> Mapping[str, Tensors]:
+        """From the averaged state of a task's network to the weights file of each of `GRAPHS`."""
 
 
 def recipe_module(name: str) -> RecipeModule:
-    """The recipe of a network of `NAMES`."""
+    """The recipe of a name of `NAMES`."""
     return cast(RecipeModule, importlib.import_module(f"mien_starter.recipes.{name}"))
+
+
+def recipe_of(graph: str) -> str:
+    """Name of the recipe that trains a graph.
+
+    Raises:
+        KeyError: none does.
+    """
+    return {graph: name for name in NAMES for graph in recipe_module(name).GRAPHS}[graph]
+
+
+def network_of(graph: str) -> str:
+    """Which of a graph's networks its recipe trains.
+
+    Raises:
+        KeyError: no recipe trains the graph.
+    """
+    return recipe_module(recipe_of(graph)).GRAPHS[graph]

@@ -10,7 +10,7 @@ Letters  B batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,7 @@ from mien_starter.training.head_geometry import HeadDistance, full_codes, vertex
 from mien_starter.training.landmark_losses import landmark_unit
 from mien_starter.training.recipe import Arrays, Recipe, Task, Tensors
 
-NETWORK = "resnet16_half"
+GRAPHS = {"deca_encoder": "resnet16_half"}
 RECIPE = Recipe(
     steps=24000,
     batch=64,
@@ -69,7 +69,7 @@ _SAMPLED = 2000  # photographs that mean and deviation are measured on
 class StandardisedEncoder(nn.Module):
     """An encoder whose last layer gives codes in deviations from their mean.
 
-    All 236 are then learnt at the same pace; `encoder_state` writes the two into the last layer.
+    All 236 are then learnt at the same pace; `network_states` writes the two into the last layer.
 
     Args:
         encoder: gives (B, 236).
@@ -90,7 +90,7 @@ class StandardisedEncoder(nn.Module):
         return self.encoder(x)  # type: ignore[no-any-return]
 
 
-def network_state(state: Tensors) -> Tensors:
+def network_states(state: Tensors) -> Mapping[str, Tensors]:
     """Tensors of the encoder alone, whose last layer gives the codes themselves."""
     last = "layers.2."
     mean, deviation = state["mean"], state["deviation"]
@@ -101,7 +101,7 @@ def network_state(state: Tensors) -> Tensors:
     }
     tensors[f"{last}weight"] = tensors[f"{last}weight"] * deviation[:, None]
     tensors[f"{last}bias"] = tensors[f"{last}bias"] * deviation + mean
-    return tensors
+    return {"deca_encoder": tensors}
 
 
 class DecaTask:

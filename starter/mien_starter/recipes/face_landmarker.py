@@ -6,7 +6,7 @@ Letters  B batch; the last fifth of every batch shows no face.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from mien_starter.training.batches import indices_of_step, rng_of_step
 from mien_starter.training.landmark_losses import landmark_unit, wing_loss
 from mien_starter.training.recipe import Arrays, Recipe, Task, Tensors
 
-NETWORK = "landmarker"
+GRAPHS = {"face_landmarker": "landmarker"}
 RECIPE = Recipe(steps=3200, batch=64, learning_rate=3e-3, seed=1, warmup_steps=200)
 
 NEGATIVE_SHARE = 0.2
@@ -134,6 +134,6 @@ def make_task(recipe: Recipe, data: Sequence[Path], work: Path) -> Task:  # noqa
     )
 
 
-def network_state(state: Tensors) -> Tensors:
+def network_states(state: Tensors) -> Mapping[str, Tensors]:
     """The network's tensors, as they are."""
-    return state
+    return {"face_landmarker": state}

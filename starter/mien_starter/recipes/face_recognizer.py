@@ -7,7 +7,7 @@ few thousand people, classes alone are learnt by heart.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ from mien_starter.training.person_parameters import NUM_SHAPE, PersonParameters
 from mien_starter.training.recipe import Arrays, Recipe, Task, Tensors
 from mien_starter.training.schedule import rising
 
-NETWORK = "iresnet18_narrow"
+GRAPHS = {"face_recognizer": "iresnet18_narrow"}
 RECIPE = Recipe(
     steps=8000,
     batch=96,
@@ -125,6 +125,6 @@ def make_task(recipe: Recipe, data: Sequence[Path], work: Path) -> Task:  # noqa
     )
 
 
-def network_state(state: Tensors) -> Tensors:
+def network_states(state: Tensors) -> Mapping[str, Tensors]:
     """The network's tensors, as they are."""
-    return state
+    return {"face_recognizer": state}

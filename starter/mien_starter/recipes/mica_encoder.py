@@ -10,7 +10,7 @@ Letters  N photographs, B batch, D length of an embedding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ from mien_starter.training.checkpoint import read_average
 from mien_starter.training.head_geometry import HeadDistance, vertex_weights
 from mien_starter.training.recipe import Arrays, Recipe, Task, Tensors
 
-NETWORK = "mica_narrow"
+GRAPHS = {"mica_encoder": "mica_narrow"}
 RECIPE = Recipe(
     steps=8000,
     batch=256,
@@ -105,9 +105,9 @@ def make_task(recipe: Recipe, data: Sequence[Path], work: Path) -> Task:
     return MicaTask(recipe, network, read_head(HEAD), embeddings, shapes)
 
 
-def network_state(state: Tensors) -> Tensors:
+def network_states(state: Tensors) -> Mapping[str, Tensors]:
     """The network's tensors, as they are."""
-    return state
+    return {"mica_encoder": state}
 
 
 def _embeddings(

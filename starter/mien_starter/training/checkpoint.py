@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from mien_starter.errors import StarterError
 from mien_starter.training.averaging import MovingAverage
 from mien_starter.training.recipe import Task, Tensors
 
-__all__ = ["load_checkpoint", "read_average", "save_checkpoint"]
+__all__ = ["digest_of", "load_checkpoint", "read_average", "save_checkpoint"]
 
 FILE = "checkpoint.pt"
 
@@ -82,6 +83,15 @@ def read_average(directory: Path) -> tuple[Tensors, dict[str, str]]:
     content = _read(directory)
     about = {key: str(content[key]) for key in ("step", "recipe", "data")}
     return content["average"], about
+
+
+def digest_of(tensors: Tensors) -> str:
+    """Hexadecimal SHA-256 of names and values, which tells weights from others."""
+    digest = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        digest.update(name.encode())
+        digest.update(value.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _read(directory: Path) -> dict[str, Any]:
