@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Client of mien: face verification, identity embeddings and fitted heads from a Triton server.
+"""Client of mien: verified, embedded, fitted and generated faces from a Triton server.
 
 ::
 
@@ -33,31 +33,53 @@ from mien._errors import (
     ServerUnavailableError,
     UnauthenticatedError,
 )
+from mien._event_streams import AsyncEventStream, EventStream
 from mien._fake_transport import FakeTransport
 from mien._fitted import FittedFace
+from mien._generated import (
+    FacePreview,
+    GeneratedFace,
+    GenerationEvent,
+    GenerationProgress,
+    GenerationStarted,
+    IdentityToken,
+    NewIdentity,
+)
+from mien._message_streams import AsyncMessageStream, MessageStream
 from mien._requests import Rpc
 from mien._transport import AsyncTransport, Transport
 from mien._types import Embedding, Face, PipelineStatus, ServerStatus, Verification
 
 __all__ = [
     "AsyncClient",
+    "AsyncEventStream",
+    "AsyncMessageStream",
     "AsyncTransport",
     "Client",
     "ClientClosedError",
     "ContractError",
     "DeadlineExceededError",
     "Embedding",
+    "EventStream",
     "Face",
+    "FacePreview",
     "FakeTransport",
     "FittedFace",
+    "GeneratedFace",
+    "GenerationEvent",
+    "GenerationProgress",
+    "GenerationStarted",
+    "IdentityToken",
     "InvalidIdentityError",
     "InvalidImageError",
     "InvalidOptionError",
     "InvalidRequestError",
     "MessageLimits",
+    "MessageStream",
     "MienError",
     "ModelNotFoundError",
     "MultipleFacesError",
+    "NewIdentity",
     "NoFaceError",
     "PermissionDeniedError",
     "PipelineStatus",

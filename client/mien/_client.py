@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mien._config import (
     DEFAULT_ADDRESS,
     EMBED_DEADLINE_S,
     FIT_DEADLINE_S,
+    GENERATE_DEADLINE_S,
     STATUS_DEADLINE_S,
     VERIFY_DEADLINE_S,
     MessageLimits,
@@ -21,6 +25,7 @@ from mien._config import (
     metadata,
 )
 from mien._errors import MienError
+from mien._event_streams import EventStream
 from mien._fitted import FittedFace
 from mien._flows import (
     Budget,
@@ -32,6 +37,16 @@ from mien._flows import (
     fit_flow,
     status_flow,
     verify_flow,
+)
+from mien._generation_events import ImageFormat
+from mien._generation_flow import generate_flow
+from mien._generation_requests import (
+    BlendingOrder,
+    IdentityInput,
+    Solver,
+    StyleInput,
+    StylePart,
+    generation_order,
 )
 from mien._images import ImageInput, encoded_image
 from mien._requests import FacePolicy
@@ -52,7 +67,8 @@ class Client:
         api_key: sent with every call as ``authorization: Bearer ...``; use it with `tls`.
         headers: sent with every call, for example Triton's restricted-protocol keys.
         retry: how an unavailable server is asked again; None is `Retry()`.
-        deadline_s: for every method, in place of its own default (30 s, `status` 5 s).
+        deadline_s: for every method, in place of its own default (30 s, `generate`
+            600 s, `status` 5 s).
         limits: the largest messages; None is `MessageLimits()`.
         transport: replaces the network, see `FakeTransport`; closed with the client.
 
@@ -154,6 +170,101 @@ class Client:
         budget = self._budget(deadline_s, FIT_DEADLINE_S)
         encoded = encoded_image(image, "image")
         return self._run(fit_flow(encoded, face_policy, overlay, budget, self._cache))
+
+    def generate(
+        self,
+        identity: IdentityInput | None = None,
+        *,
+        identity_embedding: Embedding | NDArray[np.floating[Any]] | None = None,
+        style: StyleInput | None = None,
+        style_parts: Sequence[StylePart] | None = None,
+        replace_shape: bool | None = None,
+        face_policy: FacePolicy | None = None,
+        count: int | None = None,
+        seed: int | None = None,
+        solver: Solver | None = None,
+        steps: int | None = None,
+        eta: float | None = None,
+        guidance_weight: float | None = None,
+        switch_at: int | None = None,
+        blending_order: BlendingOrder | None = None,
+        progress: bool = True,
+        preview_every: int | None = None,
+        image_format: ImageFormat = "png",
+        deadline_s: float | None = None,
+    ) -> EventStream:
+        """Generate faces of one identity, and tell of them as they are made.
+
+        The same inputs and `seed` give the same faces, alone or in company. What is left at None
+        is not sent: the server's default holds. Guidance is MorphFace's, equation 10: the noise is
+        eps = (1 + w) eps(identity and style) - w eps(one of them dropped), with w the
+        `guidance_weight`; at steps of the noise schedule above `switch_at` the style is dropped, at
+        and below it the identity. w = 0 guides nothing.
+
+        ::
+
+            with client.generate("me.jpg", count=4) as events:
+                for event in events:
+                    if isinstance(event, GeneratedFace):
+                        Path(f"face-{event.seed}.png").write_bytes(event.image)
+
+        Args:
+            identity: who: a photograph, in any of the forms that `embed` takes; the `IdentityToken`
+                of an earlier `GenerationStarted`; or `NewIdentity(seed)` for somebody new.
+            identity_embedding: who, in place of `identity`: an `Embedding` or a (512,) array. Most
+                servers refuse it, since it could be somebody's stolen template.
+            style: how: a photograph; or floating-point codes in DECA's order, (236,), or
+                (count, 236) for one style per face. None: one is sampled for each face.
+            style_parts: what is taken from `style`, some of "shape", "texture", "expression",
+                "pose", "camera", "light"; the others are sampled. None: all.
+            replace_shape: whether the shape of a style is replaced with the identity's, where that
+                is known.
+            face_policy: of photographs: "largest" takes the largest face, "single" refuses several.
+            count: faces, 1 or more; the server has a limit.
+            seed: of the first face, 0 to 2**64 - 1; the n-th has seed + n. None: drawn.
+            solver: "dpm_solver_2m", "ddim", or "ddim_uiface".
+            steps: of the solver, 1 to 1000; more take longer.
+            eta: noise that the DDIM solvers draw on the way, 0 to 1.
+            guidance_weight: w, 0 to 20.
+            switch_at: step of the noise schedule, 0 to 1000.
+            blending_order: "style_first" or "identity_first".
+            progress: whether `GenerationProgress` events are wanted.
+            preview_every: steps between two `FacePreview` events of a face; 0 for none.
+            image_format: "png" for bytes that also say how they were made, or "raw" for arrays.
+            deadline_s: for everything, from this call to the last event: retries, and the time that
+                the caller takes between events, included.
+
+        Returns:
+            `GenerationStarted`, then `GenerationProgress`, `FacePreview` and `GeneratedFace` as
+            they come. It ends only when all `count` faces have come; otherwise it raises. Close it,
+            or use it in a with block, to give up early.
+
+        Raises:
+            InvalidOptionError: an argument has a value that is not allowed. Everything else is
+                raised by the iterator: `MienError`, one subclass per cause. A server that is not
+                available is asked again until the first event has come, and not after it.
+        """
+        budget = self._budget(deadline_s, GENERATE_DEADLINE_S)
+        order = generation_order(
+            identity,
+            identity_embedding=identity_embedding,
+            style=style,
+            style_parts=style_parts,
+            replace_shape=replace_shape,
+            face_policy=face_policy,
+            count=count,
+            seed=seed,
+            solver=solver,
+            steps=steps,
+            eta=eta,
+            guidance_weight=guidance_weight,
+            switch_at=switch_at,
+            blending_order=blending_order,
+            progress=progress,
+            preview_every=preview_every,
+            image_format=image_format,
+        )
+        return EventStream(self._transport, generate_flow(order, budget, self._cache))
 
     def status(self, *, deadline_s: float | None = None) -> ServerStatus:
         """Ask the server how it is and what it serves.

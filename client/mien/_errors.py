@@ -50,6 +50,7 @@ __all__ = [
     "ServerUnavailableError",
     "UnauthenticatedError",
     "error_from_status",
+    "error_from_words",
 ]
 
 
@@ -60,7 +61,8 @@ class MienError(Exception):
         message: what came, what is allowed, what to do.
         model_name: the model that was called, None where no model was.
         request_id: the id that the server's log carries, None before a request existed.
-        status: name of the gRPC status, None where the refusal happened on this side.
+        status: name of the gRPC status, None where the refusal happened on this side, or inside a
+            stream, where refusals have none.
         code: the mien code without its prefix, such as ``NO_FACE``, None where there was none.
     """
 
@@ -212,6 +214,20 @@ _TRITON_WORDS: dict[tuple[grpc.StatusCode, str], grpc.StatusCode] = {
     (grpc.StatusCode.NOT_FOUND, "has no available versions"): grpc.StatusCode.UNAVAILABLE,
 }
 
+# Inside a stream Triton refuses in words alone; the first that fit say which status it would be.
+_STREAM_WORDS: dict[str, grpc.StatusCode] = {
+    "has no available versions": grpc.StatusCode.UNAVAILABLE,
+    "is not at ready state": grpc.StatusCode.UNAVAILABLE,
+    "erver is stopping": grpc.StatusCode.UNAVAILABLE,
+    "xceeds maximum queue size": grpc.StatusCode.UNAVAILABLE,
+    "timeout expired": grpc.StatusCode.DEADLINE_EXCEEDED,
+    "unknown model": grpc.StatusCode.NOT_FOUND,
+    "unexpected inference input": grpc.StatusCode.INVALID_ARGUMENT,
+    "unexpected inference output": grpc.StatusCode.INVALID_ARGUMENT,
+    "unexpected shape": grpc.StatusCode.INVALID_ARGUMENT,
+    "data-type is": grpc.StatusCode.INVALID_ARGUMENT,
+}
+
 _CODE_TOKEN = re.compile(r"mien\.([A-Z_]+): (.*)", re.DOTALL)
 
 
@@ -251,3 +267,28 @@ def error_from_status(
     return error_class(
         message, model_name=model_name, request_id=request_id, status=status.name, code=code
     )
+
+
+def error_from_words(
+    words: str, *, model_name: str | None = None, request_id: str | None = None
+) -> MienError:
+    """The error that a refusal inside a stream means: it has no status, only a text.
+
+    Args:
+        words: what Triton says; searched for ``mien.CODE: text``.
+        model_name: the model that was called.
+        request_id: the id of the request.
+
+    Returns:
+        An instance of exactly one class of the tree above, ready to be raised.
+    """
+    text = words.strip()
+    token = _CODE_TOKEN.search(text)
+    unknown = grpc.StatusCode.UNKNOWN
+    status = next((meant for said, meant in _STREAM_WORDS.items() if said in text), unknown)
+    error_class, remedy = STATUS_ERRORS[unknown if token else status]
+    message, code = f"the server refused: {text}; {remedy}", None
+    if token is not None:
+        code, message = token.group(1), token.group(2).strip()
+        error_class = CODE_ERRORS.get(code, error_class)
+    return error_class(message, model_name=model_name, request_id=request_id, code=code)

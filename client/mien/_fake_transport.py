@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
@@ -13,6 +12,8 @@ from numpy.typing import ArrayLike
 from tritonclient.grpc import service_pb2
 
 from mien._errors import ClientClosedError, InvalidOptionError, MienError, ModelNotFoundError
+from mien._fake_streams import PIXEL_PNG, FakeMessageStream, default_events
+from mien._generated import GenerationEvent
 from mien._requests import (
     EMBED_MODEL,
     EMBED_OUTPUTS,
@@ -22,7 +23,7 @@ from mien._requests import (
     VERIFY_OUTPUTS,
     Rpc,
 )
-from mien._tensors import TensorSpec, raw_from_array, raw_from_bytes
+from mien._tensors import wire_tensor
 
 __all__ = ["FakeTransport"]
 
@@ -31,10 +32,6 @@ _LANDMARKS = ((70, 80), (110, 80), (90, 105), (73, 130), (107, 130))
 # A tetrahedron stands for the head.
 _VERTICES = ((0.0, 0.1, 0.0), (-0.08, -0.05, 0.0), (0.08, -0.05, 0.0), (0.0, 0.0, 0.1))
 _VERTICES_PX = ((90, 40, 0), (40, 130, 0), (140, 130, 0), (90, 95, -60))
-# The smallest PNG: one grey pixel.
-_OVERLAY = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNoAAAAggCB2kUIOwAAAABJRU5ErkJggg=="
-)
 
 _OUTPUTS = {EMBED_MODEL: EMBED_OUTPUTS, FIT_MODEL: FIT_OUTPUTS, VERIFY_MODEL: VERIFY_OUTPUTS}
 
@@ -48,7 +45,7 @@ class FakeTransport:
         assert client.verify(b"one", b"other").is_match
 
     Args:
-        similarity: what `verify` answers, -1 to 1.
+        similarity: what `verify` answers and generated faces have, -1 to 1.
         threshold: what it is compared with.
         fmr: false match rate of that threshold; another that is asked for is taken for it. None is
             a server without calibration, which refuses to be asked.
@@ -57,10 +54,13 @@ class FakeTransport:
         codes: (236,) what `fit` answers, with a tetrahedron for a head; None is all zeros.
         untrained: what the server says of its weights.
         errors: raised instead of the first answers, one per RPC; `embed` may take two RPCs.
+        streams: events that `generate` brings, one series per RPC; an error in a series is raised
+            in its place and ends it. Without one, the faces that are asked for come, all alike.
 
     Attributes:
         rpcs: everything that was sent, oldest first.
         timeouts_s: the seconds that each was allowed.
+        cancelled_rpcs: those of `generate` that were given up before they had ended.
     """
 
     def __init__(
@@ -74,11 +74,14 @@ class FakeTransport:
         codes: ArrayLike | None = None,
         untrained: bool = False,
         errors: Iterable[MienError] = (),
+        streams: Iterable[Iterable[GenerationEvent | MienError]] = (),
     ) -> None:
         self.rpcs: list[Rpc] = []
         self.timeouts_s: list[float] = []
+        self.cancelled_rpcs: list[Rpc] = []
         self._untrained = untrained
         self._errors = deque(errors)
+        self._streams = deque(streams)
         self._is_closed = False
         self._values: dict[str, Any] = {
             "similarity": similarity,
@@ -95,7 +98,7 @@ class FakeTransport:
             "vertices_px": _VERTICES_PX,
             "landmarks_68": np.nan,
             "fitted_landmarks_68": _BOX_XYXY[:2],
-            "overlay": _OVERLAY,
+            "overlay": PIXEL_PNG,
             "alignment": b"landmarks",
             "detection_score": 1.0,
             "face_count": 1,
@@ -106,10 +109,7 @@ class FakeTransport:
 
     def send(self, rpc: Rpc, *, timeout_s: float) -> Any:
         """See `Transport.send`."""
-        if self._is_closed:
-            raise ClientClosedError("the client is closed. Make a new one")
-        self.rpcs.append(rpc)
-        self.timeouts_s.append(timeout_s)
+        self._record(rpc, timeout_s)
         if self._errors:
             raise self._errors.popleft()
         return self._answer(rpc)
@@ -118,6 +118,23 @@ class FakeTransport:
         """See `AsyncTransport.send_async`."""
         return self.send(rpc, timeout_s=timeout_s)
 
+    def stream(self, rpc: Rpc, *, timeout_s: float) -> FakeMessageStream:
+        """See `Transport.stream`."""
+        self._record(rpc, timeout_s)
+        script: Iterable[GenerationEvent | MienError]
+        if self._errors:
+            script = [self._errors.popleft()]
+        elif self._streams:
+            script = self._streams.popleft()
+        else:
+            similarity = self._values["similarity"]
+            script = default_events(rpc, similarity=similarity, untrained=self._untrained)
+        return FakeMessageStream(rpc, script, lambda: self.cancelled_rpcs.append(rpc))
+
+    def stream_async(self, rpc: Rpc, *, timeout_s: float) -> FakeMessageStream:
+        """See `AsyncTransport.stream_async`."""
+        return self.stream(rpc, timeout_s=timeout_s)
+
     def close(self) -> None:
         """See `Transport.close`."""
         self._is_closed = True
@@ -125,6 +142,12 @@ class FakeTransport:
     async def close_async(self) -> None:
         """See `AsyncTransport.close_async`."""
         self.close()
+
+    def _record(self, rpc: Rpc, timeout_s: float) -> None:
+        if self._is_closed:
+            raise ClientClosedError("the client is closed. Make a new one")
+        self.rpcs.append(rpc)
+        self.timeouts_s.append(timeout_s)
 
     def _answer(self, rpc: Rpc) -> Any:
         if rpc.method == "ModelInfer":
@@ -156,10 +179,9 @@ class FakeTransport:
         response = service_pb2.ModelInferResponse(model_name=rpc.model_name, id=rpc.request_id)
         for spec in outputs:
             if spec.name in wanted:
-                value = values[spec.name]
-                shape = (1, *np.shape(value)) if -1 in spec.dims else spec.shape
+                shape, raw = wire_tensor(spec, values[spec.name])
                 response.outputs.add(name=spec.name, datatype=spec.datatype, shape=shape)
-                response.raw_output_contents.append(self._raw(spec, value))
+                response.raw_output_contents.append(raw)
         return response
 
     def _asked(self, rpc: Rpc) -> dict[str, Any]:
@@ -177,6 +199,3 @@ class FakeTransport:
                     )
                 return {"fmr": np.frombuffer(raw, "<f4")}
         return {}
-
-    def _raw(self, spec: TensorSpec, value: Any) -> bytes:
-        return raw_from_bytes(value) if spec.datatype == "BYTES" else raw_from_array(spec, value)

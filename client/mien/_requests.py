@@ -22,8 +22,7 @@ from mien._tensors import (
     Array,
     TensorSpec,
     arrays_from_response,
-    raw_from_array,
-    raw_from_bytes,
+    wire_tensor,
 )
 from mien._types import Embedding, Face, Verification
 
@@ -35,6 +34,7 @@ __all__ = [
     "embedding_from_response",
     "fit_rpc",
     "fitted_face_from_response",
+    "infer_rpc",
     "ready_rpc",
     "stamp_timeout",
     "untrained_from_config",
@@ -47,7 +47,8 @@ FacePolicy: TypeAlias = Literal["largest", "single"]
 VERIFY_MODEL = "verify_faces"
 EMBED_MODEL = "embed_faces"
 FIT_MODEL = "fit_faces"
-PIPELINES = (EMBED_MODEL, FIT_MODEL, VERIFY_MODEL)
+GENERATE_MODEL = "generate_faces"  # its tensors are in `_generation_requests`
+PIPELINES = (EMBED_MODEL, FIT_MODEL, GENERATE_MODEL, VERIFY_MODEL)
 
 FACE_POLICY = TensorSpec("face_policy", "BYTES", (1,))
 VERIFY_INPUTS = (
@@ -115,19 +116,49 @@ class Rpc:
 def verify_rpc(probe: bytes, reference: bytes, face_policy: str, fmr: float | None) -> Rpc:
     """The inference that compares two encoded images."""
     values = (probe, reference, _checked_policy(face_policy), _checked_fmr(fmr))
-    return _infer_rpc(VERIFY_MODEL, VERIFY_INPUTS, values, VERIFY_OUTPUTS)
+    return infer_rpc(VERIFY_MODEL, VERIFY_INPUTS, values, VERIFY_OUTPUTS)
 
 
 def embed_rpc(image: bytes, face_policy: str) -> Rpc:
     """The inference that embeds one encoded image."""
     values = (image, _checked_policy(face_policy))
-    return _infer_rpc(EMBED_MODEL, EMBED_INPUTS, values, EMBED_OUTPUTS)
+    return infer_rpc(EMBED_MODEL, EMBED_INPUTS, values, EMBED_OUTPUTS)
 
 
 def fit_rpc(image: bytes, face_policy: str, *, overlay: bool) -> Rpc:
     """The inference that fits a head to one encoded image."""
     values = (image, _checked_policy(face_policy))
-    return _infer_rpc(FIT_MODEL, FIT_INPUTS, values, _fit_outputs(overlay=overlay))
+    return infer_rpc(FIT_MODEL, FIT_INPUTS, values, _fit_outputs(overlay=overlay))
+
+
+def infer_rpc(
+    model_name: str,
+    inputs: Sequence[TensorSpec],
+    values: Sequence[Any],
+    outputs: Sequence[TensorSpec],
+    *,
+    method: str = "ModelInfer",
+) -> Rpc:
+    """An inference.
+
+    Args:
+        model_name: what to call.
+        inputs: those it takes.
+        values: one for each of `inputs`; those whose value is None are left out.
+        outputs: those to answer with.
+        method: of Triton's service.
+    """
+    request_id = uuid.uuid4().hex
+    request = service_pb2.ModelInferRequest(model_name=model_name, id=request_id)
+    for spec, value in zip(inputs, values, strict=True):
+        if value is None:
+            continue
+        shape, raw = wire_tensor(spec, value)
+        request.inputs.add(name=spec.name, datatype=spec.datatype, shape=shape)
+        request.raw_input_contents.append(raw)
+    for spec in outputs:
+        request.outputs.add(name=spec.name)
+    return Rpc(method, request, model_name=model_name, request_id=request_id)
 
 
 def config_rpc(model_name: str) -> Rpc:
@@ -138,7 +169,7 @@ def config_rpc(model_name: str) -> Rpc:
 
 def stamp_timeout(rpc: Rpc, remaining_s: float) -> None:
     """Tell Triton how long the answer is wanted, for queues whose policy honours it."""
-    if rpc.method == "ModelInfer":
+    if rpc.method in ("ModelInfer", "ModelStreamInfer"):
         microseconds = max(1, int(remaining_s * _MICROSECONDS_PER_S))
         rpc.request.parameters["timeout"].int64_param = microseconds
 
@@ -261,26 +292,6 @@ def _checked_fmr(fmr: float | None) -> float | None:
             code="INVALID_OPTION",
         )
     return fmr
-
-
-def _infer_rpc(
-    model_name: str,
-    inputs: Sequence[TensorSpec],
-    values: Sequence[bytes | float | None],
-    outputs: Sequence[TensorSpec],
-) -> Rpc:
-    """An inference; inputs whose value is None are left out."""
-    request_id = uuid.uuid4().hex
-    request = service_pb2.ModelInferRequest(model_name=model_name, id=request_id)
-    for spec, value in zip(inputs, values, strict=True):
-        if value is None:
-            continue
-        request.inputs.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
-        raw = raw_from_bytes(value) if isinstance(value, bytes) else raw_from_array(spec, value)
-        request.raw_input_contents.append(raw)
-    for spec in outputs:
-        request.outputs.add(name=spec.name)
-    return Rpc("ModelInfer", request, model_name=model_name, request_id=request_id)
 
 
 def _answer(

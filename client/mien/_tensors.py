@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tensors as they stand on the wire: raw little-endian bytes, one item per batch.
+"""Tensors as they stand on the wire: raw little-endian bytes, those that batch one item per batch.
 
 BYTES elements are a little-endian uint32 length followed by that many bytes.
 """
@@ -18,11 +18,17 @@ from tritonclient.grpc import service_pb2
 
 from mien._errors import ContractError
 
-__all__ = ["Array", "TensorSpec", "arrays_from_response", "raw_from_array", "raw_from_bytes"]
+__all__ = ["Array", "TensorSpec", "arrays_from_response", "named_arrays", "wire_tensor"]
 
 Array: TypeAlias = NDArray[Any]
 
-_NUMPY_DTYPES: dict[str, str] = {"FP32": "<f4", "INT32": "<i4", "BOOL": "|b1"}
+_NUMPY_DTYPES: dict[str, str] = {
+    "FP32": "<f4",
+    "INT32": "<i4",
+    "UINT64": "<u8",
+    "UINT8": "|u1",
+    "BOOL": "|b1",
+}
 _LENGTH = struct.Struct("<I")
 
 
@@ -32,40 +38,44 @@ class TensorSpec:
 
     Attributes:
         name: as in config.pbtxt.
-        datatype: Triton's word on the wire: FP32, INT32, BOOL or BYTES.
+        datatype: Triton's word on the wire: FP32, INT32, UINT64, UINT8, BOOL or BYTES.
         dims: without the batch axis; -1 is any size.
+        is_batched: whether there is a batch axis on the wire.
     """
 
     name: str
     datatype: str
     dims: tuple[int, ...]
+    is_batched: bool = True
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of a batch of one."""
-        return (1, *self.dims)
+        """The shape on the wire: of a batch of one, where it has a batch axis."""
+        return (1, *self.dims) if self.is_batched else self.dims
 
     def accepts(self, shape: tuple[int, ...]) -> bool:
-        """Whether a tensor of that shape, with its batch axis, is a batch of one of these."""
+        """Whether a tensor that has that shape on the wire is one of these."""
         return len(shape) == len(self.shape) and all(
             expected in (-1, size) for expected, size in zip(self.shape, shape, strict=True)
         )
 
 
-def raw_from_bytes(payload: bytes) -> bytes:
-    """A BYTES tensor of one element, as it stands on the wire."""
-    return _LENGTH.pack(len(payload)) + payload
-
-
-def raw_from_array(spec: TensorSpec, values: Any) -> bytes:
-    """A tensor of numbers or booleans, as it stands on the wire.
+def wire_tensor(spec: TensorSpec, value: Any) -> tuple[tuple[int, ...], bytes]:
+    """Shape and bytes of a tensor, as they stand on the wire.
 
     Args:
         spec: says which dtype and shape.
-        values: anything numpy takes, of `spec.dims`, or broadcast to it where no size is free.
+        value: for BYTES one ``bytes``, or a list of them; else anything numpy takes, of
+            `spec.dims`, or broadcast to it where no size is free.
     """
-    array = np.asarray(values, dtype=_NUMPY_DTYPES[spec.datatype])
-    return (array if -1 in spec.dims else np.broadcast_to(array, spec.shape)).tobytes()
+    if spec.datatype == "BYTES":
+        elements = [value] if isinstance(value, bytes) else value
+        shape = tuple(len(elements) if size == -1 else size for size in spec.shape)
+        return shape, b"".join(_LENGTH.pack(len(element)) + element for element in elements)
+    array = np.asarray(value, dtype=_NUMPY_DTYPES[spec.datatype])
+    if -1 not in spec.dims:
+        array = np.broadcast_to(array, spec.dims)
+    return ((1, *array.shape) if spec.is_batched else array.shape), array.tobytes()
 
 
 def arrays_from_response(response: Any, specs: Sequence[TensorSpec]) -> dict[str, Array]:
@@ -85,6 +95,19 @@ def arrays_from_response(response: Any, specs: Sequence[TensorSpec]) -> dict[str
     expected = sorted(spec.name for spec in specs)
     if sorted(names) != expected:
         raise ContractError(f"outputs are {sorted(names)}; asked for {expected}. {_REMEDY}")
+    return named_arrays(response, specs)
+
+
+def named_arrays(response: Any, specs: Sequence[TensorSpec]) -> dict[str, Array]:
+    """`arrays_from_response` of an answer that may hold more than `specs`.
+
+    Raises:
+        ContractError: one of `specs` is missing, or of another dtype or shape.
+    """
+    names = [output.name for output in response.outputs]
+    missing = [spec.name for spec in specs if spec.name not in names]
+    if missing:
+        raise ContractError(f"outputs are {sorted(names)}; {missing} are missing. {_REMEDY}")
     if len(response.raw_output_contents) != len(names):
         raise ContractError(
             f"{len(response.raw_output_contents)} raw tensors came for {len(names)} outputs; "
@@ -94,6 +117,7 @@ def arrays_from_response(response: Any, specs: Sequence[TensorSpec]) -> dict[str
     return {
         output.name: _array_from_raw(by_name[output.name], output, raw)
         for output, raw in zip(response.outputs, response.raw_output_contents, strict=True)
+        if output.name in by_name
     }
 
 
@@ -119,7 +143,7 @@ def _array_from_raw(
             f"{spec.datatype} {shape}. {_REMEDY}"
         )
     # frombuffer over bytes: read-only by construction.
-    return np.frombuffer(raw, dtype=dtype).reshape(shape[1:])
+    return np.frombuffer(raw, dtype=dtype).reshape(shape[1:] if spec.is_batched else shape)
 
 
 def _bytes_elements(spec: TensorSpec, raw: bytes) -> Array:

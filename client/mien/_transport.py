@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only seam to the network: one RPC out, one message or one `MienError` back.
+"""The only seam to the network: one RPC out, one message, a stream or one `MienError` back.
 
 Built on gRPC directly rather than on tritonclient's client classes, which turn status codes into
 text and cannot cancel. An RPC whose caller leaves, for whatever reason, is cancelled, so that the
@@ -8,7 +8,6 @@ server stops working on it.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
@@ -20,6 +19,13 @@ from tritonclient.grpc import service_pb2_grpc
 
 from mien._config import MessageLimits, Tls
 from mien._errors import ClientClosedError, InvalidRequestError, MienError, error_from_status
+from mien._interrupts import cancel_outcome, may_be_interrupted, run_out_of_reach
+from mien._message_streams import (
+    AsyncGrpcMessageStream,
+    AsyncMessageStream,
+    GrpcMessageStream,
+    MessageStream,
+)
 from mien._requests import Rpc
 
 __all__ = ["AsyncGrpcTransport", "AsyncTransport", "GrpcTransport", "Transport"]
@@ -50,6 +56,17 @@ class Transport(Protocol):
             MienError: there is none.
         """
 
+    def stream(self, rpc: Rpc, *, timeout_s: float) -> MessageStream:
+        """The answers to `rpc`; it is sent at once, but only `MessageStream.receive` waits for it.
+
+        Args:
+            rpc: what to send.
+            timeout_s: seconds that all answers together may take.
+
+        Raises:
+            MienError: it cannot be sent.
+        """
+
     def close(self) -> None:
         """Cancel what is under way and let the connection go. May be called twice."""
 
@@ -66,6 +83,17 @@ class AsyncTransport(Protocol):
 
         Raises:
             MienError: there is none.
+        """
+
+    def stream_async(self, rpc: Rpc, *, timeout_s: float) -> AsyncMessageStream:
+        """The answers to `rpc`; it is sent at once, but only the stream's `receive_async` waits.
+
+        Args:
+            rpc: what to send.
+            timeout_s: seconds that all answers together may take.
+
+        Raises:
+            MienError: it cannot be sent.
         """
 
     async def close_async(self) -> None:
@@ -101,18 +129,24 @@ class GrpcTransport:
 
     def send(self, rpc: Rpc, *, timeout_s: float) -> Any:
         """See `Transport.send`."""
+        self._check(rpc)
+        call = partial(self._interruptible, rpc) if may_be_interrupted() else self._blocking(rpc)
+        try:
+            return call(rpc.request, timeout=timeout_s, metadata=self._metadata)
+        except (grpc.RpcError, grpc.FutureCancelledError, ValueError) as error:
+            raise self._mien_error(rpc, error) from error
+
+    def stream(self, rpc: Rpc, *, timeout_s: float) -> MessageStream:
+        """See `Transport.stream`."""
+        self._check(rpc)
+        options = {"timeout": timeout_s, "metadata": self._metadata}
+        begin = partial(self._blocking(rpc), iter((rpc.request,)), **options)
+        return GrpcMessageStream(begin, partial(self._mien_error, rpc))
+
+    def _check(self, rpc: Rpc) -> None:
         if self._is_closed:
             raise _closed_error(rpc)
         _check_size(rpc, self._limits)
-        call = partial(self._interruptible, rpc) if _may_be_interrupted() else self._blocking(rpc)
-        try:
-            return call(rpc.request, timeout=timeout_s, metadata=self._metadata)
-        except ValueError as error:  # gRPC's word for a channel that another thread just closed
-            if not self._is_closed:
-                raise
-            raise _closed_error(rpc) from error
-        except (grpc.RpcError, grpc.FutureCancelledError) as error:
-            raise self._mien_error(rpc, error) from error
 
     def _blocking(self, rpc: Rpc) -> Callable[..., Any]:
         method: Callable[..., Any] = getattr(self._stub, rpc.method)
@@ -123,12 +157,16 @@ class GrpcTransport:
         begin = partial(self._blocking(rpc).future, *args, **options)  # type: ignore[attr-defined]
         beginning: Future[Any] = Future()
         try:
-            _begin_out_of_reach(begin, beginning)
+            run_out_of_reach(begin, beginning)
             return beginning.result().result()
         finally:
-            beginning.add_done_callback(_cancel)  # changes nothing once the call has ended
+            cancel_outcome(beginning)
 
     def _mien_error(self, rpc: Rpc, error: Any) -> MienError:
+        if isinstance(error, ValueError):  # gRPC's word for a channel that was just closed
+            if not self._is_closed:
+                raise error
+            return _closed_error(rpc)
         is_rpc_error = isinstance(error, grpc.RpcError)
         return error_from_status(
             error.code() if is_rpc_error else grpc.StatusCode.CANCELLED,
@@ -171,9 +209,7 @@ class AsyncGrpcTransport:
 
     async def send_async(self, rpc: Rpc, *, timeout_s: float) -> Any:
         """See `AsyncTransport.send_async`."""
-        if self._is_closed:
-            raise _closed_error(rpc)
-        _check_size(rpc, self._limits)
+        self._check(rpc)
         method = getattr(self._open_stub(), rpc.method)
         call = method(rpc.request, timeout=timeout_s, metadata=self._metadata)
         try:
@@ -182,15 +218,30 @@ class AsyncGrpcTransport:
             status = await call.code()
             if status is grpc.StatusCode.OK:
                 return await call
-            raise error_from_status(
-                status,
-                await call.details(),
-                address=self._address,
-                model_name=rpc.model_name,
-                request_id=rpc.request_id,
-            )
+            raise self._mien_error(rpc, status, await call.details())
         finally:
             call.cancel()  # does nothing once the call has ended
+
+    def stream_async(self, rpc: Rpc, *, timeout_s: float) -> AsyncMessageStream:
+        """See `AsyncTransport.stream_async`."""
+        self._check(rpc)
+        method = getattr(self._open_stub(), rpc.method)
+        call = method((rpc.request,), timeout=timeout_s, metadata=self._metadata)
+        return AsyncGrpcMessageStream(call, partial(self._mien_error, rpc))
+
+    def _check(self, rpc: Rpc) -> None:
+        if self._is_closed:
+            raise _closed_error(rpc)
+        _check_size(rpc, self._limits)
+
+    def _mien_error(self, rpc: Rpc, status: grpc.StatusCode, details: str | None) -> MienError:
+        return error_from_status(
+            status,
+            details,
+            address=self._address,
+            model_name=rpc.model_name,
+            request_id=rpc.request_id,
+        )
 
     async def close_async(self) -> None:
         """See `AsyncTransport.close_async`."""
@@ -209,32 +260,6 @@ class AsyncGrpcTransport:
                 )
             self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         return self._stub
-
-
-def _may_be_interrupted() -> bool:
-    """Signal handlers run in the main thread, and those that raise interrupt what it does."""
-    return threading.current_thread() is threading.main_thread()
-
-
-def _begin_out_of_reach(begin: Callable[[], Any], beginning: Future[Any]) -> None:
-    """Put the call that `begin` starts into `beginning`, where no signal handler can interrupt it.
-
-    One that raises while gRPC starts a call, or blocks in one, such as that of Ctrl-C, loses the
-    call and leaves the channel in a state in which close() waits for ever.
-    """
-
-    def run() -> None:
-        try:
-            beginning.set_result(begin())
-        except Exception as error:  # handed over: the thread that waits raises it
-            beginning.set_exception(error)
-
-    threading.Thread(target=run, name="mien-begin-call", daemon=True).start()
-
-
-def _cancel(beginning: Future[Any]) -> None:
-    if beginning.exception() is None:
-        beginning.result().cancel()
 
 
 def _channel_options(tls: Tls | None, limits: MessageLimits) -> list[tuple[str, Any]]:

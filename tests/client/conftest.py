@@ -8,6 +8,7 @@ import pytest
 from mien import AsyncClient, Client, Retry
 from tests.fakes.fake_triton import FakeTriton
 
+PATIENCE_S = 10
 FAST_RETRY = Retry(initial_backoff_s=0.001, max_backoff_s=0.002)
 
 
@@ -40,3 +41,44 @@ def call(request, triton):
         return asyncio.run(run())
 
     return call_sync if request.param == "sync" else call_async
+
+
+@pytest.fixture(params=["sync", "async"])
+def generate(request, triton):
+    """``generate(b"me", count=2)`` through a new client: a list of its events.
+
+    They are in `seen` as they come, where it is given; `leave_after` so many the loop is left.
+    """
+
+    def loop_sync(*args, seen, leave_after, options, **kwargs):
+        with Client(triton.address, **{"retry": FAST_RETRY} | (options or {})) as client:
+            for event in client.generate(*args, **kwargs):
+                seen.append(event)
+                if len(seen) == leave_after:
+                    break
+            if leave_after:
+                wait_until_cancelled(triton)
+
+    async def loop_async(*args, seen, leave_after, options, **kwargs):
+        async with AsyncClient(triton.address, **{"retry": FAST_RETRY} | (options or {})) as client:
+            async for event in client.generate(*args, **kwargs):
+                seen.append(event)
+                if len(seen) == leave_after:
+                    break
+            if leave_after:
+                await asyncio.to_thread(wait_until_cancelled, triton)
+
+    def generate(*args, seen=None, leave_after=None, options=None, **kwargs):
+        seen = [] if seen is None else seen
+        kwargs |= {"seen": seen, "leave_after": leave_after, "options": options}
+        if request.param == "sync":
+            loop_sync(*args, **kwargs)
+        else:
+            asyncio.run(loop_async(*args, **kwargs))
+        return seen
+
+    return generate
+
+
+def wait_until_cancelled(triton):
+    assert triton.calls[-1].cancelled.wait(PATIENCE_S)

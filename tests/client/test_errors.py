@@ -20,7 +20,7 @@ from mien import (
     ServerUnavailableError,
     UnauthenticatedError,
 )
-from mien._errors import CODE_ERRORS, STATUS_ERRORS, error_from_status
+from mien._errors import CODE_ERRORS, STATUS_ERRORS, error_from_status, error_from_words
 from tests.fakes.fake_triton import Refusal
 
 S = grpc.StatusCode
@@ -119,6 +119,37 @@ def test_unavailable_that_retrying_cannot_cure_is_not_retried(call, triton, deta
         call("verify", b"a", b"b")
 
     assert len(triton.calls) == 1
+
+
+@pytest.mark.parametrize("code", CODE_ERRORS)
+def test_code_in_words_alone_decides(code):
+    error = error_from_words(f"in ensemble 'x', mien.{code}: this came", model_name="m")
+
+    assert type(error) is CODE_ERRORS[code]
+    assert (str(error), error.code, error.status) == ("this came", code, None)
+    assert error.model_name == "m"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("Request for unknown model: 'm' is not found", ModelNotFoundError),
+        ("Request for unknown model: 'm' has no available versions", ServerUnavailableError),
+        ("Server is stopping, scheduler for model has stopped", ServerUnavailableError),
+        ("Exceeds maximum queue size", ServerUnavailableError),
+        ("Request timeout expired", DeadlineExceededError),
+        ("[request id: x] unexpected shape for input 'seed'", InvalidRequestError),
+        ("unexpected inference input 'foo' for model 'm'", InvalidRequestError),
+        ("inference input 'seed' data-type is 'INT64'", InvalidRequestError),
+        ("something else", ServerError),
+        ("mien.FROM_TOMORROW: new", ServerError),
+    ],
+)
+def test_words_of_triton_without_a_known_code_raise_what_they_mean(words, expected):
+    error = error_from_words(words)
+
+    assert type(error) is expected
+    assert words.removeprefix("mien.FROM_TOMORROW: ") in str(error)
 
 
 def test_error_without_details_still_says_where_and_what_to_do():

@@ -11,9 +11,14 @@ from mien import (
     AsyncClient,
     Client,
     ClientClosedError,
+    FacePreview,
     FakeTransport,
+    GeneratedFace,
+    GenerationStarted,
+    IdentityToken,
     InvalidOptionError,
     NoFaceError,
+    ServerError,
 )
 
 
@@ -76,8 +81,78 @@ def test_status_answers_ready():
     assert [(p.name, p.ready) for p in status.pipelines] == [
         ("embed_faces", True),
         ("fit_faces", True),
+        ("generate_faces", True),
         ("verify_faces", True),
     ]
+
+
+def test_generate_brings_the_faces_that_are_asked_for():
+    client = Client(transport=FakeTransport(similarity=0.8, untrained=True))
+
+    started, *progress, first, second = client.generate(b"a", count=2, seed=2**64 - 1)
+
+    assert (started.num_steps, started.untrained) == (8, True)
+    assert [event.share for event in progress] == [0.25, 0.5, 0.75, 1]
+    assert [(face.index, face.seed) for face in (first, second)] == [(0, 2**64 - 1), (1, 0)]
+    assert first.similarity == pytest.approx(0.8)
+    assert Image.open(io.BytesIO(first.image)).size == (1, 1)
+
+
+def test_generate_brings_arrays_where_they_are_asked_for():
+    client = Client(transport=FakeTransport())
+
+    started, face = client.generate(b"a", image_format="raw", progress=False)
+
+    assert str(started.identity) == "fake"
+    assert face.image.shape == (128, 128, 3)
+
+
+def test_generate_brings_given_events_and_then_their_error():
+    face = GeneratedFace(0, 7, 0.5, np.ones(236, np.float32), b"png", untrained=False)
+    preview = FacePreview(0, 1, 4, b"small")
+    started = GenerationStarted(IdentityToken("sealed"), 4, untrained=False, request_id="")
+    transport = FakeTransport(streams=[[started, preview, ServerError("broken")], [started, face]])
+    client = Client(transport=transport)
+    first = client.generate(b"a")
+
+    assert [type(next(first)) for _ in range(2)] == [GenerationStarted, FacePreview]
+    with pytest.raises(ServerError, match="broken"):
+        next(first)
+    again, same = client.generate(b"a")
+
+    assert again.request_id == transport.rpcs[1].request_id
+    assert (same.seed, same.image) == (7, b"png")
+    assert_array_equal(same.codes, face.codes)
+
+
+def test_given_errors_come_before_events():
+    client = Client(transport=FakeTransport(errors=[NoFaceError("none")]))
+
+    with pytest.raises(NoFaceError):
+        next(client.generate(b"a"))
+    assert len(list(client.generate(b"a", progress=False))) == 2
+
+
+def test_a_stream_that_is_given_up_is_told_from_one_that_has_ended():
+    transport = FakeTransport()
+    client = Client(transport=transport)
+
+    list(client.generate(b"a"))
+    for _ in client.generate(b"a"):
+        break
+
+    assert transport.cancelled_rpcs == transport.rpcs[1:]
+
+
+def test_generate_fits_the_async_client():
+    async def scenario():
+        async with AsyncClient(transport=FakeTransport()) as client:
+            return [event async for event in client.generate(b"a", progress=False)]
+
+    started, face = asyncio.run(scenario())
+
+    assert started.num_steps == 4
+    assert face.index == 0
 
 
 def test_given_errors_come_first():

@@ -8,9 +8,9 @@ from importlib.metadata import version
 import pytest
 
 import mien
-from mien import AsyncClient, Client, MienError
+from mien import AsyncClient, AsyncEventStream, Client, EventStream, FakeTransport, MienError
 
-METHODS = ["__init__", "close", "embed", "fit", "status", "verify"]
+METHODS = ["__init__", "close", "embed", "fit", "generate", "status", "verify"]
 
 
 def public_methods(cls):
@@ -55,26 +55,52 @@ def test_signatures_of_both_clients_agree(name):
     sync = inspect.signature(getattr(Client, name))
     async_ = inspect.signature(getattr(AsyncClient, name))
 
+    def blocking(annotation):
+        return str(annotation).removeprefix("Async")
+
     def shape(signature):
         return [
-            (p.name, p.kind, p.default, str(p.annotation).replace("AsyncTransport", "Transport"))
+            (p.name, p.kind, p.default, blocking(p.annotation))
             for p in signature.parameters.values()
         ]
 
     assert shape(sync) == shape(async_)
-    assert sync.return_annotation == async_.return_annotation
+    assert blocking(sync.return_annotation) == blocking(async_.return_annotation)
 
 
-@pytest.mark.parametrize("name", ["embed", "fit", "status", "verify"])
+def test_both_clients_document_generation_alike():
+    def arguments(method):
+        return inspect.getdoc(method).partition("Args:")
+
+    (_, *sync), (_, *async_) = arguments(Client.generate), arguments(AsyncClient.generate)
+    assert sync == async_
+    assert sync[1]
+
+
+@pytest.mark.parametrize("name", ["embed", "fit", "generate", "status", "verify"])
 def test_options_are_keyword_only(name):
     parameters = inspect.signature(getattr(Client, name)).parameters.values()
 
-    assert all(p.kind is p.KEYWORD_ONLY for p in parameters if p.default is not p.empty)
+    options = [p for p in parameters if p.default is not p.empty and p.name != "identity"]
+    assert all(p.kind is p.KEYWORD_ONLY for p in options)
 
 
 @pytest.mark.parametrize("name", ["embed", "fit", "status", "verify", "close"])
 def test_methods_of_the_async_client_are_coroutines(name):
     assert inspect.iscoroutinefunction(getattr(AsyncClient, name))
+
+
+def test_generation_returns_its_events_without_waiting():
+    assert isinstance(Client(transport=FakeTransport()).generate(b"me"), EventStream)
+    assert isinstance(AsyncClient(transport=FakeTransport()).generate(b"me"), AsyncEventStream)
+
+
+def test_both_event_streams_are_iterators_and_context_managers():
+    for name in ("iter", "next", "enter", "exit"):
+        assert callable(getattr(EventStream, f"__{name}__"))
+        assert callable(getattr(AsyncEventStream, f"__a{name}__"))
+    assert public_methods(EventStream) == {"close"}
+    assert public_methods(AsyncEventStream) == {"aclose"}
 
 
 def test_import_stays_light():

@@ -91,16 +91,19 @@ def test_status_lists_every_pipeline_that_can_be_called(call, triton):
     assert (status.live, status.ready) == (True, True)
     assert (status.name, status.version) == ("triton", "2.51.0")
     assert rows(status) == [
-        ("embed_faces", True, False), ("fit_faces", True, False), ("verify_faces", True, True),
+        ("embed_faces", True, False), ("fit_faces", True, False),
+        ("generate_faces", True, False), ("verify_faces", True, True),
     ]  # fmt: skip
 
 
 def test_status_tells_a_pipeline_that_is_absent_or_not_ready(call, triton):
     del triton.parameters["embed_faces"]
+    del triton.parameters["generate_faces"]
     triton.unready.add("verify_faces")
 
     assert rows(call("status")) == [
-        ("embed_faces", False, None), ("fit_faces", True, False), ("verify_faces", False, None),
+        ("embed_faces", False, None), ("fit_faces", True, False),
+        ("generate_faces", False, None), ("verify_faces", False, None),
     ]  # fmt: skip
 
 

@@ -12,6 +12,8 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from mien import _errors as client_errors
+from mien import _generation_events as client_events
+from mien import _generation_requests as client_generation
 from mien import _requests as client_requests
 from mien_export import registry
 from mien_server.cropping import CROP_SIZES
@@ -150,6 +152,8 @@ def test_the_renderer_takes_and_gives_what_its_contract_says():
         ("embed_faces", "output", client_requests.EMBED_OUTPUTS),
         ("fit_faces", "input", client_requests.FIT_INPUTS),
         ("fit_faces", "output", client_requests.FIT_OUTPUTS),
+        ("generate_faces", "input", client_generation.GENERATE_INPUTS),
+        ("generate_faces", "output", client_events.GENERATE_OUTPUTS),
     ],
 )
 def test_what_the_client_sends_and_reads_is_what_the_contracts_offer(model, side, specs):

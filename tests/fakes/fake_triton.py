@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from concurrent import futures
@@ -18,7 +19,17 @@ from typing import Any
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-__all__ = ["FakeTriton", "Hang", "RecordedCall", "Refusal", "Reply", "Tensor", "bytes_elements"]
+__all__ = [
+    "FakeTriton",
+    "Hang",
+    "RecordedCall",
+    "Refusal",
+    "Reply",
+    "Stream",
+    "Tensor",
+    "bytes_elements",
+    "generation_event",
+]
 
 _HANG_LIMIT_S = 30.0  # a test that never ends its call ends here
 
@@ -120,6 +131,69 @@ class Hang:
     """Answer never: wait until the caller has gone."""
 
 
+@dataclass(frozen=True)
+class Stream:
+    """Answer a streamed request: with events, in order, and the message that says it was the last.
+
+    Attributes:
+        script: outputs of an event; words that refuse in place of one; seconds to wait; a Hang; or
+            a Refusal, which ends the RPC with its status.
+        is_complete: whether the last message comes.
+        edit: changes every message before it is sent.
+    """
+
+    script: tuple[dict[str, Tensor] | str | float | Hang | Refusal, ...]
+    is_complete: bool = True
+    edit: Callable[[Any], None] | None = None
+
+
+def generation_event(kind: str, **outputs: Tensor) -> dict[str, Tensor]:
+    """An event of `generate_faces`, well made but for what `outputs` replaces."""
+    return {"event": unbatched_text(kind.encode()), **_EVENTS[kind], **outputs}
+
+
+def unbatched_text(value: bytes) -> Tensor:
+    return Tensor("BYTES", (1,), struct.pack("<I", len(value)) + value)
+
+
+def unbatched(datatype: str, code: str, value: Any) -> Tensor:
+    return Tensor(datatype, (1,), struct.pack(f"<{code}", value))
+
+
+PNG = b"\x89PNG of a face"
+_INDEX, _UNTRAINED = unbatched("INT32", "i", 0), unbatched("BOOL", "?", False)
+_SHOWN = {
+    "image": unbatched_text(PNG),
+    "pixels": Tensor("UINT8", (128, 128, 3), bytes(range(256)) * 192),
+}
+_EVENTS: dict[str, dict[str, Tensor]] = {
+    "started": {
+        "identity_token": unbatched_text(b"sealed"),
+        "steps": unbatched("INT32", "i", 4),
+        "untrained": _UNTRAINED,
+    },
+    "progress": {
+        "steps_done": unbatched("INT32", "i", 1),
+        "steps": unbatched("INT32", "i", 4),
+    },
+    "preview": {
+        "index": _INDEX,
+        "steps_done": unbatched("INT32", "i", 2),
+        "steps": unbatched("INT32", "i", 4),
+        **_SHOWN,
+    },
+    "face": {
+        "index": _INDEX,
+        "seed": unbatched("UINT64", "Q", 2**64 - 1),
+        "similarity": unbatched("FP32", "f", 0.75),
+        "codes": Tensor("FP32", (236,), struct.pack("<236f", *range(236))),
+        "untrained": _UNTRAINED,
+        **_SHOWN,
+    },
+}
+_DEFAULT_STREAM = Stream((generation_event("started"), generation_event("face")))
+
+
 @dataclass
 class RecordedCall:
     """One RPC that arrived."""
@@ -129,7 +203,7 @@ class RecordedCall:
     request: Any
     metadata: dict[str, Any]
     time_remaining_s: float
-    # Set when a Hang sees its caller go: by cancelling, or by its deadline.
+    # Set when a Hang, or a Stream before its end, sees its caller go: cancelled, or by deadline.
     cancelled: threading.Event = field(default_factory=threading.Event)
 
 
@@ -149,9 +223,10 @@ class FakeTriton:
         self.parameters = {
             "embed_faces": {"public": "true", "untrained": "false"},
             "fit_faces": {"public": "true", "untrained": "false"},
+            "generate_faces": {"public": "true", "untrained": "false"},
             "verify_faces": {"public": "true", "untrained": "false"},
         }
-        self._scripts: defaultdict[str, deque[Reply | Refusal | Hang]] = defaultdict(deque)
+        self._scripts: defaultdict[str, deque[Reply | Refusal | Hang | Stream]] = defaultdict(deque)
         self._lock = threading.Lock()
         self._server = grpc.server(
             futures.ThreadPoolExecutor(max_workers=12),
@@ -171,7 +246,7 @@ class FakeTriton:
     def __exit__(self, *exc_info: object) -> None:
         self._server.stop(grace=None).wait()
 
-    def script(self, subject: str, *behaviours: Reply | Refusal | Hang) -> None:
+    def script(self, subject: str, *behaviours: Reply | Refusal | Hang | Stream) -> None:
         """Queue behaviours for a model name or a method name; each is used once."""
         self._scripts[subject].extend(behaviours)
 
@@ -183,21 +258,32 @@ class FakeTriton:
         self, method: str, model_name: str, request: Any, context: grpc.ServicerContext
     ) -> Reply:
         """Record a call and do what the script says, up to the answer itself."""
+        _, behaviour = self.begin(method, model_name, request, context)
+        return behaviour or Reply()
+
+    def begin(
+        self, method: str, model_name: str, request: Any, context: grpc.ServicerContext
+    ) -> tuple[RecordedCall, Any]:
+        """Record a call; refuse or hang, or else return what the script says."""
         metadata = {item.key: item.value for item in context.invocation_metadata()}
         call = RecordedCall(method, model_name, request, metadata, context.time_remaining())
         with self._lock:
             self.calls.append(call)
-            script = self._scripts[model_name if method == "ModelInfer" else method]
-            behaviour = script.popleft() if script else Reply()
+            script = self._scripts[model_name if method.endswith("Infer") else method]
+            behaviour = script.popleft() if script else None
         self.received.set()
         if isinstance(behaviour, Refusal):
             context.abort(behaviour.status, behaviour.details)
         if isinstance(behaviour, Hang):
-            gone = threading.Event()
-            if not context.add_callback(gone.set) or gone.wait(_HANG_LIMIT_S):
-                call.cancelled.set()
-            context.abort(grpc.StatusCode.ABORTED, "nobody was left to answer")
-        return behaviour
+            self.hang(call, context)
+        return call, behaviour
+
+    @staticmethod
+    def hang(call: RecordedCall, context: grpc.ServicerContext) -> None:
+        gone = threading.Event()
+        if not context.add_callback(gone.set) or gone.wait(_HANG_LIMIT_S):
+            call.cancelled.set()
+        context.abort(grpc.StatusCode.ABORTED, "nobody was left to answer")
 
 
 class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
@@ -220,6 +306,30 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
                 response.outputs.add(name=name, datatype=tensor.datatype, shape=tensor.shape)
                 response.raw_output_contents.append(tensor.raw)
         return _edited(response, reply)
+
+    def ModelStreamInfer(self, request_iterator, context):
+        request = next(request_iterator)
+        call, stream = self._triton.begin("ModelStreamInfer", request.model_name, request, context)
+        stream = stream or _DEFAULT_STREAM
+        wants_final = request.parameters["triton_enable_empty_final_response"].bool_param
+        asked = {output.name for output in request.outputs}
+        ended = threading.Event()
+        context.add_callback(lambda: ended.is_set() or call.cancelled.set())
+        for step in stream.script:
+            if isinstance(step, float):
+                time.sleep(step)
+            elif isinstance(step, Refusal):
+                context.abort(step.status, step.details)
+            elif isinstance(step, Hang):
+                self._triton.hang(call, context)
+            elif isinstance(step, str):
+                yield _stream_message(request, error_message=step)
+            else:
+                outputs = {name: tensor for name, tensor in step.items() if name in asked}
+                yield _edited(_stream_message(request, outputs), stream)
+        ended.set()
+        if stream.is_complete and wants_final:
+            yield _stream_message(request, is_final=True)
 
     def ModelConfig(self, request, context):
         reply = self._triton.behave("ModelConfig", request.name, request, context)
@@ -248,6 +358,18 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
         known = request.name in self._triton.parameters
         ready = known and request.name not in self._triton.unready
         return _edited(service_pb2.ModelReadyResponse(ready=ready), reply)
+
+
+def _stream_message(request, outputs=(), *, error_message="", is_final=False):
+    message = service_pb2.ModelStreamInferResponse(error_message=error_message)
+    response = message.infer_response
+    response.id = request.id
+    response.parameters["triton_final_response"].bool_param = is_final
+    for name in outputs:
+        tensor = outputs[name]
+        response.outputs.add(name=name, datatype=tensor.datatype, shape=tensor.shape)
+        response.raw_output_contents.append(tensor.raw)
+    return message
 
 
 def _edited(response, reply):

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `generate` does, step by step, as in `_flows`; some steps hand events to the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from mien._errors import ContractError, MienError, ServerUnavailableError
+from mien._flows import Budget, UntrainedCache, Wait
+from mien._generated import GeneratedFace, GenerationEvent
+from mien._generation_events import Message, read_message
+from mien._generation_requests import GenerationOrder, generate_rpc
+from mien._images import ImageInput
+from mien._requests import Rpc, stamp_timeout
+
+__all__ = ["Emit", "Encode", "EventFlow", "Open", "Receive", "generate_flow"]
+
+
+@dataclass(frozen=True, slots=True)
+class Encode:
+    """Hand back the encoded bytes of an image; `what` is its argument's name."""
+
+    image: ImageInput
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Send this RPC, whose answer is a stream of messages, in place of any before."""
+
+    rpc: Rpc
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Receive:
+    """Hand back the next message of the stream, or None at its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Give this event to the caller."""
+
+    event: GenerationEvent
+
+
+EventFlow: TypeAlias = Generator["Encode | Open | Receive | Wait | Emit", Any, None]
+EventSteps: TypeAlias = Generator["Open | Receive | Wait", Any, Message]
+
+
+def generate_flow(order: GenerationOrder, budget: Budget, cache: UntrainedCache) -> EventFlow:
+    """Generate faces."""
+    images = {}
+    for name, (image, what) in order.images.items():
+        images[name] = yield Encode(image, what)
+    rpc = generate_rpc(order, images)
+    num_faces = 0
+    try:
+        message = yield from _first_message(rpc, order, budget)
+        while True:
+            if message.event is not None:
+                num_faces += isinstance(message.event, GeneratedFace)
+                yield Emit(message.event)
+            if message.is_final:
+                break
+            message = read_message(rpc, (yield Receive()), order.image_format)
+        _check_complete(rpc, num_faces, order.count)
+    except MienError:
+        cache.drop()  # the server may be another one by now
+        raise
+
+
+def _first_message(rpc: Rpc, order: GenerationOrder, budget: Budget) -> EventSteps:
+    """Send until a message comes; once one has, faces are being made, and nothing is repeated."""
+    while True:
+        timeout_s = budget.remaining_s(rpc)
+        stamp_timeout(rpc, timeout_s)
+        try:
+            yield Open(rpc, timeout_s)
+            return read_message(rpc, (yield Receive()), order.image_format)
+        except ServerUnavailableError as error:
+            wait = budget.next_wait(error)
+        yield wait
+
+
+def _check_complete(rpc: Rpc, num_faces: int, count: int) -> None:
+    if num_faces != count:
+        raise ContractError(
+            f"the stream is complete, but {num_faces} faces came; {count} were asked for. Compare "
+            "the versions of mien here and on the server",
+            model_name=rpc.model_name,
+            request_id=rpc.request_id,
+        )
