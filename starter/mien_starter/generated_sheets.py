@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien_server.deca_codes import CODE_PARTS
+from mien_server.deca_codes import with_parts
 from mien_server.rendering.maps import LAMBERTIAN
 from mien_starter.errors import StarterError
 from mien_starter.evaluation.networks import Predict
@@ -83,17 +83,16 @@ def faces_sheet(
     """
     chosen = _people(photographs, rows + columns)
     people, styles = (reader.read(photographs, part) for part in (chosen[:rows], chosen[rows:]))
-    shape = CODE_PARTS["shape"]
-    codes = np.tile(styles.codes, (rows, 1))  # (R C, 236)
-    codes[:, shape] = np.repeat(people.codes[:, shape], columns, axis=0)
+    own = np.repeat(people.codes, columns, axis=0)  # (R C, 236)
+    codes = with_parts(np.tile(styles.codes, (rows, 1)), own, frozenset({"shape"}))
     (style,) = predict["style_encoder"](reader.maps.of(codes))
     identity = np.repeat(people.embeddings, columns, axis=0)
     faces = generated(predict, identity, style, list(range(rows * columns)))
     seen = 255 * np.clip(reader.maps.of(styles.codes)[:, LAMBERTIAN], 0, 1)
     lines = [np.concatenate([np.full_like(people.crops[:1], _NOTHING), rounded(seen)])]
     for row in range(rows):
-        own = faces[row * columns : (row + 1) * columns]
-        lines.append(np.concatenate([people.crops[row : row + 1], own]))
+        line = faces[row * columns : (row + 1) * columns]
+        lines.append(np.concatenate([people.crops[row : row + 1], line]))
     return _laid_out(lines)
 
 

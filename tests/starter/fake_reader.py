@@ -13,6 +13,7 @@ _DIRECTIONS = np.random.default_rng(8).normal(0, 1, (3, 512))
 
 
 def make_space():
+    """Texels that are all alike, so that a vertex has one colour whatever its coordinates."""
     rng = np.random.default_rng(3)
     shape = (SIDE_PX, SIDE_PX, 3)
     mean = np.broadcast_to(rng.uniform(0.3, 0.7, 3).astype(np.float32), shape)

@@ -27,6 +27,7 @@ from mien_starter.training.head_geometry import HeadDistance, full_codes, vertex
 from mien_starter.training.loop import train
 from mien_starter.training.recipe import Recipe
 from tests.export.small_heads import make_head
+from tests.starter.fake_reader import make_space
 from tests.starter.fake_world import FakeWorld
 
 TINY = DecaEncoderConfig(block="basic", blocks=(1, 1, 1, 1), base_width=16, hidden=32)
@@ -59,15 +60,6 @@ def test_head_distance_is_the_root_mean_square_over_weighted_vertices():
     moved = np.einsum("vck,bk->bvc", head.shapedirs[..., :300].astype(float), difference) * 1000
     expected = np.sqrt(((moved**2).sum(axis=2) * weights).sum(axis=1))
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4)
-
-
-def make_space():
-    """Texels that are all alike, so that a vertex has one colour whatever its coordinates."""
-    rng = np.random.default_rng(3)
-    shape = (SIDE_PX, SIDE_PX, 3)
-    mean = np.broadcast_to(rng.uniform(0.3, 0.7, 3).astype(np.float32), shape)
-    basis = rng.normal(0, 0.05, (3, NUM_TEXTURE)).astype(np.float32)
-    return TextureSpace(mean, np.broadcast_to(basis, (*shape, NUM_TEXTURE)))
 
 
 def test_head_colours_are_those_of_the_renderer():

@@ -196,9 +196,7 @@ def test_figures_of_an_oracle_are_perfect_and_of_nothing_trivial(folders, reader
         return (np.zeros_like(z),)
 
     best, worst = (
-        measure_denoiser(
-            {"face_denoiser": denoise, "style_encoder": style}, decode, reader.recognize, faces
-        )
+        measure_denoiser({"face_denoiser": denoise, "style_encoder": style}, decode, reader, faces)
         for denoise in (oracle(faces.latents, faces.embeddings), nothing)
     )
 
@@ -214,7 +212,7 @@ def test_figures_of_one_person_are_refused(folders, reader):
     alone = KnownFaces(*(getattr(faces, name)[:1] for name in faces.__dataclass_fields__))
 
     with pytest.raises(StarterError, match="of one person"):
-        measure_denoiser({}, decode, reader.recognize, alone)
+        measure_denoiser({}, decode, reader, alone)
 
 
 def test_sheets_show_people_in_rows_and_are_the_same_every_time(folders, reader, tmp_path):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mien_server.deca_codes import with_parts
 from mien_server.diffusion.schedule import linear_schedule
 from mien_starter.errors import StarterError
 from mien_starter.evaluation.networks import Predict
@@ -35,36 +36,39 @@ class KnownFaces:
         identity: (N,) numbers of the people.
         latents: (N, 3, 32, 32) float32.
         embeddings: (N, 512) of unit length.
-        maps: (N, 9, 128, 128) float32.
+        codes: (N, 236), fitted.
+        maps: (N, 9, 128, 128) float32, of the codes.
     """
 
     identity: NDArray[np.int64]
     latents: NDArray[np.float32]
     embeddings: NDArray[np.float32]
+    codes: NDArray[np.float32]
     maps: NDArray[np.float32]
 
 
 def known_faces(photographs: Photographs, encode: Predict, reader: FaceReader) -> KnownFaces:
     """Read photographs, 0.7 MB each."""
-    latents, embeddings, maps = [], [], []
+    latents, embeddings, codes, maps = [], [], [], []
     for start in range(0, len(photographs), _AT_ONCE):
         faces = reader.read(photographs, range(start, min(start + _AT_ONCE, len(photographs))))
         latents.append(encode(faces.crops)[0])
         embeddings.append(faces.embeddings)
+        codes.append(faces.codes)
         maps.append(reader.maps.of(faces.codes))
     identity = np.asarray(photographs.labels["identity"], np.int64)
-    return KnownFaces(identity, *map(np.concatenate, (latents, embeddings, maps)))
+    return KnownFaces(identity, *map(np.concatenate, (latents, embeddings, codes, maps)))
 
 
 def measure_denoiser(
-    predict: Mapping[str, Predict], decode: Predict, recognize: Predict, faces: KnownFaces
+    predict: Mapping[str, Predict], decode: Predict, reader: FaceReader, faces: KnownFaces
 ) -> dict[str, float]:
     """Noise that is found in latents of photographs, and faces that are made of noise.
 
     Args:
         predict: face_denoiser and style_encoder.
         decode: latent_decoder.
-        recognize: face_recognizer, of the starter weights.
+        reader: of the starter weights.
         faces: of held-out people.
 
     Returns:
@@ -80,15 +84,15 @@ def measure_denoiser(
         raise StarterError("all photographs are of one person; give a data set with more people.")
     (style,) = predict["style_encoder"](faces.maps)
     figures = _noise_figures(predict["face_denoiser"], faces, style)
-    # The style is somebody else's: of the last photographs, most people having several.
-    others = len(faces.identity) - 1 - np.arange(len(first))
+    # Everybody is seen as the next one was, but with their own shape, as when serving.
+    asked = with_parts(faces.codes[np.roll(first, -1)], faces.codes[first], frozenset({"shape"}))
     pictures = generated(
         {"face_denoiser": predict["face_denoiser"], "latent_decoder": decode},
         faces.embeddings[first],
-        style[others],
+        predict["style_encoder"](reader.maps.of(asked))[0],
         list(range(len(first))),
     )
-    cosines = embedded(recognize, pictures) @ faces.embeddings[first].T  # (F, F)
+    cosines = embedded(reader.recognize, pictures) @ faces.embeddings[first].T  # (F, F)
     own = np.eye(len(first), dtype=bool)
     same = faces.identity[:, None] == faces.identity[None]
     pairs = (faces.embeddings @ faces.embeddings.T)[np.triu(same, 1)]

@@ -38,6 +38,6 @@ def measure_of(name: str, photographs: Photographs, autoencoder: Path) -> Graphs
         halves, reader = run_predictors("autoencoder", autoencoder), shipped_reader()
         faces = known_faces(photographs, halves["latent_encoder"], reader)
         decode = halves["latent_decoder"]
-        return lambda predict: measure_denoiser(predict, decode, reader.recognize, faces)
+        return lambda predict: measure_denoiser(predict, decode, reader, faces)
     measure, head = MEASURES[name], read_head(HEAD)
     return lambda predict: measure(predict[name], photographs, head)
