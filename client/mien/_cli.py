@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command ``mien``: verify, embed, fit and status from a shell.
+"""The command ``mien``: verify, embed, fit, generate and status from a shell.
 
-Exit status: 0 match, 1 no match, 2 error, 130 interrupted. `embed` and `fit` answer 0 or 2,
-`status` 0 where the server is ready and 2 where it is not. Results go to stdout, errors to stderr;
+Exit status: 0 match, 1 no match, 2 error, 130 interrupted. `embed`, `fit` and `generate` answer 0
+or 2, `status` 0 where the server is ready and 2 where it is not. Results go to stdout, errors to
+stderr, and so does progress where that is a terminal;
 with ``--json`` either is one JSON object on one line.
 """
 
@@ -21,6 +22,8 @@ from mien._client import Client
 from mien._config import DEFAULT_ADDRESS, Tls
 from mien._errors import InvalidOptionError, MienError
 from mien._fitted import FittedFace
+from mien._generated import FacePreview, GeneratedFace, GenerationProgress, GenerationStarted
+from mien._generation_requests import BlendingOrder, Solver, StylePart
 from mien._requests import FacePolicy
 from mien._types import Face, Verification
 from mien._words import evidence_in_words, pose_in_words, threshold_in_words
@@ -48,7 +51,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: argparse's own, with 2 for wrong usage and 0 after help.
     """
     args = _parser().parse_args(argv)
-    run = {"verify": _verify, "embed": _embed, "fit": _fit, "status": _status}[args.command]
+    run = {
+        "verify": _verify,
+        "embed": _embed,
+        "fit": _fit,
+        "generate": _generate,
+        "status": _status,
+    }[args.command]
     try:
         with _client(args) as client:
             return run(client, args)
@@ -107,7 +116,7 @@ def _fit(client: Client, args: argparse.Namespace) -> int:
         ("request", answer.request_id),
     ]
     if answer.overlay is not None:
-        _write(args.overlay, answer.overlay)
+        _write(Path(args.overlay), answer.overlay, "overlay")
         lines.append(("overlay", args.overlay))
     _print_result(answer.to_dict(), lines, args, untrained=answer.untrained)
     return EXIT_OK
@@ -120,13 +129,67 @@ def _landmark_error(answer: FittedFace) -> str:
     return f"fitted to within {error_px:.1f} px of those found, on average"
 
 
-def _write(path: str, content: bytes) -> None:
+def _generate(client: Client, args: argparse.Namespace) -> int:
+    folder = _made_folder(args.to)
+    result: dict[str, Any] = {"faces": [], "previews": []}
+    with client.generate(args.identity, **_generate_options(args)) as events:
+        for event in events:
+            if isinstance(event, GenerationProgress):
+                _print_progress(f"{event.steps_done} of {event.num_steps} steps", args)
+                continue
+            _print_progress("", args)
+            if isinstance(event, GenerationStarted):
+                result |= event.to_dict()
+                lines = [("request", event.request_id)]
+                _print_lines(lines, args, untrained=event.untrained)
+                continue
+            path, line = _shown(folder, event)
+            kind = "face" if isinstance(event, GeneratedFace) else "preview"
+            _write(path, bytes(event.image), kind)
+            result[f"{kind}s"].append({**event.to_dict(), "path": str(path)})
+            _print_lines([(kind, line)], args)
+    if args.json:
+        print(json.dumps(result, allow_nan=False))
+    return EXIT_OK
+
+
+def _generate_options(args: argparse.Namespace) -> dict[str, Any]:
+    same = (
+        "style", "style_parts", "face_policy", "count", "seed", "solver", "steps", "eta",
+        "guidance_weight", "switch_at", "blending_order", "preview_every",
+    )  # fmt: skip
+    options = {name: getattr(args, name) for name in same}
+    replace_shape = False if args.keep_shape else None
+    return options | {"replace_shape": replace_shape, "progress": _shows_progress(args)}
+
+
+def _shown(folder: Path, event: GeneratedFace | FacePreview) -> tuple[Path, str]:
+    """Where an image goes, and what is said of it."""
+    if isinstance(event, GeneratedFace):
+        path = folder / f"face-{event.seed}.png"
+        return path, f"{path}, similarity {event.similarity:.4f}"
+    path = folder / f"preview-{event.index}-{event.steps_done}.png"
+    return path, f"{path}, after {event.steps_done} of {event.num_steps} steps"
+
+
+def _made_folder(path: str) -> Path:
     try:
-        Path(path).write_bytes(content)
+        Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidOptionError(
-            f"overlay {path!r} cannot be written: {error.strerror}. Give the path of a file in a "
-            "folder that exists"
+            f"folder {path!r} cannot be made: {error.strerror}. Give the path of a folder, or of a "
+            "new one in a place that can be written to"
+        ) from error
+    return Path(path)
+
+
+def _write(path: Path, content: bytes, what: str) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise InvalidOptionError(
+            f"{what} {str(path)!r} cannot be written: {error.strerror}. Give the path of a file in "
+            "a folder that exists"
         ) from error
 
 
@@ -157,9 +220,25 @@ def _print_result(
 ) -> None:
     if args.json:
         print(json.dumps(result, allow_nan=False))
-        return
-    for label, text in [_UNTRAINED, *lines] if untrained else lines:
-        print(f"{label:<12}{text}")
+    _print_lines(lines, args, untrained=untrained)
+
+
+def _print_lines(
+    lines: Sequence[tuple[str, str]], args: argparse.Namespace, *, untrained: bool = False
+) -> None:
+    if not args.json:
+        for label, text in [_UNTRAINED, *lines] if untrained else lines:
+            print(f"{label:<12}{text}", flush=True)
+
+
+def _shows_progress(args: argparse.Namespace) -> bool:
+    return not args.json and sys.stderr.isatty()
+
+
+def _print_progress(text: str, args: argparse.Namespace) -> None:
+    """Write `text` over what was there before, and leave the cursor where the line begins."""
+    if _shows_progress(args):
+        print(f"\r{text:<30}\r", end="", file=sys.stderr, flush=True)
 
 
 def _print_error(error: MienError, *, as_json: bool) -> None:
@@ -184,7 +263,7 @@ def _client(args: argparse.Namespace) -> Client:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mien",
-        description="Face verification, embeddings and fitted heads from a mien server.",
+        description="Verified, embedded, fitted and generated faces from a mien server.",
         epilog="Exit status: 0 match, 1 no match, 2 error, 130 interrupted. "
         "The environment variable MIEN_API_KEY is sent as a bearer token.",
         parents=[_options()],
@@ -196,6 +275,7 @@ def _parser() -> argparse.ArgumentParser:
         ("verify", {"A": "probe", "B": "reference"}, "are A and B of one person?"),
         ("embed", {"A": "image"}, "identity embedding of the face in A"),
         ("fit", {"A": "image"}, "head model fitted to the face in A"),
+        ("generate", {"A": "identity"}, "new faces of the person in A"),
         ("status", {}, "is the server ready, and what does it serve?"),
     ):
         command = commands.add_parser(name, help=summary, description=summary, parents=[_options()])
@@ -212,7 +292,42 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--overlay", metavar="PNG", help="write the photograph with the head over it here"
             )
+        if name == "generate":
+            _add_generate_options(command)
     return parser
+
+
+def _add_generate_options(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--to", metavar="DIR", required=True, help="write face-SEED.png and previews here")
+    add("--count", type=int, metavar="N", help="faces, default 1")
+    add(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="of the first face, the next has N + 1; default random",
+    )
+    add("--style", metavar="B", help="photograph of the style; default: one is sampled per face")
+    add(
+        "--style-parts",
+        nargs="+",
+        choices=get_args(StylePart),
+        metavar="PART",
+        help=f"taken from B, some of {', '.join(get_args(StylePart))}; default all",
+    )
+    add("--keep-shape", action="store_true", help="of a style, in place of the shape of A")
+    add("--solver", choices=get_args(Solver), help="default dpm_solver_2m")
+    add("--steps", type=int, metavar="N", help="of the solver, 1 to 1000; more take longer")
+    add("--eta", type=float, metavar="X", help="noise that ddim draws on the way, 0 (default) to 1")
+    add("--guidance-weight", type=float, metavar="W", help="0 to 20; 0 guides nothing")
+    add(
+        "--switch-at",
+        type=int,
+        metavar="T",
+        help="style is dropped above, identity below; 0 to 1000",
+    )
+    add("--blending-order", choices=get_args(BlendingOrder), help="default style_first")
+    add("--preview-every", type=int, metavar="N", help="write previews every so many steps")
 
 
 def _defaults() -> dict[str, Any]:
