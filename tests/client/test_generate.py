@@ -380,7 +380,7 @@ def test_closing_from_another_thread_ends_the_wait_for_an_event(client, triton):
 
 
 def test_closing_while_a_retry_is_waited_for_gives_up(triton):
-    triton.script("generate_faces", Stream((OVERLOADED,)), HANGS)
+    triton.script("generate_faces", Stream((OVERLOADED,)), Hang())
     retry = Retry(initial_backoff_s=0.5, max_backoff_s=0.5)
 
     with Client(triton.address, retry=retry) as client, ThreadPoolExecutor(1) as pool:

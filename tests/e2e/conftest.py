@@ -31,7 +31,6 @@ MEAN_CODES[206], MEAN_CODES[209:212] = 7.0, 3.0
 @pytest.fixture(scope="session")
 def random_repository(tmp_path_factory):
     """Every network in a small size with random weights; head, albedo and styles are planted."""
-        return pathlib.Path(os.environ["DEV_RND"])
     folder = tmp_path_factory.mktemp("random")
     save_head(folder / "head.npz")
     save_albedo(folder / "albedo.npz")
