@@ -144,5 +144,6 @@ def test_status_lists_the_pipelines_and_that_they_are_untrained(client):
     assert [(p.name, p.ready, p.untrained) for p in status.pipelines] == [
         ("embed_faces", True, True),
         ("fit_faces", False, None),  # needs weights that a build at random does not have
+        ("generate_faces", False, None),  # likewise
         ("verify_faces", True, True),
     ]
