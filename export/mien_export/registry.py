@@ -67,6 +67,8 @@ PIPELINE_DEPENDENCIES: Mapping[str, tuple[Dependency, ...]] = {
         Dependency("face_denoiser"),
         Dependency("latent_decoder"),
     ),
+    "sample_identities": (Dependency("generate_faces"),),
+    "sample_styles": (Dependency("style_sampler"),),
     "verify_faces": (Dependency("embed_faces"),),
 }
 

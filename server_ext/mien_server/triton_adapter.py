@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
@@ -31,6 +31,7 @@ __all__ = [
     "input_numbers",
     "input_texts",
     "log_warning",
+    "stream_model",
 ]
 
 Array = NDArray[Any]
@@ -195,6 +196,17 @@ def call_models(calls: Sequence[ModelCall]) -> list[dict[str, Array]]:
         return [_result(calls[0], _inference(calls[0]).exec())]
     results = asyncio.run(_all_at_once(calls))
     return [_result(*pair) for pair in zip(calls, results, strict=True)]
+
+
+def stream_model(call: ModelCall) -> Iterator[dict[str, Array]]:
+    """Call a decoupled model of this server and give its responses as they come (BLS).
+
+    Raises:
+        ServingError: it refused or failed; the error names it.
+    """
+    for response in _inference(call).exec(decoupled=True):
+        if response.has_error() or response.output_tensors():
+            yield _result(call, response)
 
 
 async def _all_at_once(calls: Sequence[ModelCall]) -> list[Any]:

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 REPOSITORY = ROOT / "model_repository"
 MODELS = sorted(path.parent.name for path in REPOSITORY.glob("*/config.pbtxt"))
 MAX_ADAPTER_LINES = 70
-VERBS = {"embed", "encode", "fit", "generate", "verify"}
+VERBS = {"embed", "encode", "fit", "generate", "sample", "verify"}
 
 
 def config(name):

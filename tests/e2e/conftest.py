@@ -36,7 +36,8 @@ def random_repository(tmp_path_factory):
     save_albedo(folder / "albedo.npz")
     np.savez(folder / "styles.npz", mean=MEAN_CODES, factor=0.1 * np.eye(236))
     command = [sys.executable, "-m", "mien_export", "build", "--to", str(folder / "repository")]
-    command += ["--weights", "random", "--seed", "2", "--model", "generate_faces"]
+    command += ["--weights", "random", "--seed", "2", "--model", "sample_identities"]
+    command += ["--model", "sample_styles"]
     for model, network in RANDOM_NETWORKS.items():
         command += ["--model", model, "--network", f"{model}={network}"]
     for model, file in (

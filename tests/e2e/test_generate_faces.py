@@ -12,6 +12,7 @@ import tritonclient.grpc as triton
 from PIL import Image
 from tritonclient.utils import InferenceServerException
 
+from mien import Client, GeneratedFace, GenerationStarted
 from mien_server.deca_codes import CODE_PARTS
 from mien_server.diffusion.noise import gaussian_noise
 from tests.e2e.event_stream import EventStream, faces, wait_until
@@ -164,6 +165,49 @@ def test_denoising_steps_of_several_requests_share_calls(address, random_server)
     assert rows / (after["exec_count"] - before["exec_count"]) > 6  # 4 alone, 16 together
 
 
+def test_people_who_do_not_exist_come_as_tokens(address):
+    given = [
+        triton.InferInput("count", [1], "INT32"),
+        triton.InferInput("seed", [1], "UINT64"),
+        triton.InferInput("max_similarity", [1], "FP32"),
+    ]
+    for one, value in zip(given, (np.int32(2), np.uint64(8), np.float32(0.99999)), strict=True):
+        one.set_data_from_numpy(value.reshape(1))
+    with triton.InferenceServerClient(address) as client:
+        answer = client.infer("sample_identities", given)
+    tokens, seeds = answer.as_numpy("identity_tokens"), answer.as_numpy("seeds")
+
+    assert len(tokens) == len(seeds) == 2
+    assert np.abs(np.diff(answer.as_numpy("largest_similarity"))).max() < 1e-6
+    for token, seed in zip(tokens, seeds.tolist(), strict=True):
+        by_token = faces(address, identity_token=token, seed=3, steps=2)
+        assert by_token == faces(address, identity_seed=seed, seed=3, steps=2)
+
+
+def test_a_sampled_style_is_that_of_the_faces_seed(address):
+    codes = stage(address, "sample_styles", "codes", seed=[[6], [7]])
+    (face,) = (
+        event
+        for event in EventStream(address, identity_image=PHOTO, seed=7, steps=1)
+        if event["event"][0] == b"face"
+    )
+
+    np.testing.assert_array_equal(face["codes"][100:], codes[1, 100:])
+    assert np.abs(codes[0] - codes[1]).max() > 0.1
+
+
+def test_the_client_brings_the_same_faces(address):
+    wanted = faces(address, identity_image=PHOTO, seed=11, count=2, steps=3)
+
+    with Client(address) as client:
+        events = list(client.generate(PHOTO, seed=11, count=2, steps=3, preview_every=1))
+
+    found = {event.seed: event for event in events if isinstance(event, GeneratedFace)}
+    assert isinstance(events[0], GenerationStarted)
+    assert {seed: (face.image, face.similarity) for seed, face in found.items()} == wanted
+    assert all(face.untrained for face in found.values())
+
+
 def _are_free(address):
     try:
         return len(faces(address, identity_seed=1, count=12, steps=1)) == 12
@@ -177,8 +221,8 @@ def stage(address, model, output, **inputs):
     """Rows of one output of a model that answers once."""
     given = []
     for name, value in inputs.items():
-        array = np.array(value, object if name == "image" else np.float32)
-        dtype = "BYTES" if name == "image" else "FP32"
+        dtype = {"image": "BYTES", "seed": "UINT64"}.get(name, "FP32")
+        array = np.array(value, {"BYTES": object, "UINT64": np.uint64, "FP32": np.float32}[dtype])
         given.append(triton.InferInput(name, array.shape, dtype))
         given[-1].set_data_from_numpy(array)
     with triton.InferenceServerClient(address) as client:

@@ -86,4 +86,6 @@ def test_images_state_all_weights_and_tokens_only_those_of_identities():
     assert first["generator"] != other_denoiser["generator"] != other_recognizer["generator"]
     assert first["identity_space"] == other_denoiser["identity_space"]
     assert first["identity_space"] != other_recognizer["identity_space"]
+    sampler = digest_parameters("sample_identities", {**weights, "style_sampler": "s"})
+    assert sampler == {"identity_space": first["identity_space"]}
     assert digest_parameters("verify_faces", weights) == {}

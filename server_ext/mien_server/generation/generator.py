@@ -27,7 +27,7 @@ from mien_server.diffusion.schedule import linear_schedule
 from mien_server.diffusion.solvers import dpm_solver_steps
 from mien_server.errors import ServingError
 from mien_server.generation.calls import LATENT_SHAPE, MAX_ROWS, GenerationCalls
-from mien_server.generation.events import EventStream
+from mien_server.generation.events import EventKind, EventStream, event
 from mien_server.generation.finishing import Finisher
 from mien_server.generation.identity_tokens import (
     KEY_BYTES,
@@ -51,7 +51,7 @@ _LOG = logging.getLogger(__name__)
 Array = NDArray[Any]
 
 SCHEDULE = linear_schedule()
-PREPARING_THREADS = 2
+PREPARING_THREADS = 8  # they mostly wait: for other models, and for portraits to be sampled
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class FaceGenerator:
                 inputs, max_count=self._settings.max_count, timesteps=len(SCHEDULE)
             )
             self._references.check(inputs, options.count)
-            self._admit(options.count)
+            self._admit(options)
         except ServingError as refusal:
             stream.fail(refusal)
             return
@@ -131,7 +131,11 @@ class FaceGenerator:
         try:
             if stream.is_cancelled():
                 stream.close()
-                self._dismiss(options.count)
+                self._dismiss(options)
+                return
+            if not options.count:
+                self._tell_identity(inputs, stream)
+                self._dismiss(options)
                 return
             job, token = self._job(inputs, options, stream)
             job.start(token)
@@ -140,9 +144,16 @@ class FaceGenerator:
                 _LOG.exception("a request for faces could not be prepared")
                 error = ServingError("MODEL_FAILED", f"{type(error).__name__}: {error}")
             stream.fail(error)
-            self._dismiss(options.count)
+            self._dismiss(options)
             return
         self._loop.submit(job)
+
+    def _tell_identity(self, inputs: Mapping[str, Array], stream: EventStream) -> None:
+        """All that is said where no face is wanted."""
+        token = self._tokens.seal(self._references.identity(inputs))
+        untrained = self._settings.untrained
+        stream.send(event(EventKind.STARTED, identity_token=token, steps=0, untrained=untrained))
+        stream.close()
 
     def _job(
         self, inputs: Mapping[str, Array], options: GenerationOptions, stream: EventStream
@@ -166,7 +177,7 @@ class FaceGenerator:
             self._finisher,
             facts={"generator": self._settings.generator},
             untrained=self._settings.untrained,
-            on_end=lambda: self._dismiss(options.count),
+            on_end=lambda: self._dismiss(options),
         )
         return job, self._tokens.seal(contexts.identity)
 
@@ -181,20 +192,24 @@ class FaceGenerator:
         (embedding,) = self._calls.embeddings_of_images(image)
         return np.asarray(embedding, np.float32)
 
-    def _admit(self, count: int) -> None:
-        most = self._settings.max_faces_in_flight
+    def _admit(self, options: GenerationOptions) -> None:
+        most, asked = self._settings.max_faces_in_flight, _places(options)
         with self._lock:
-            if self._faces_in_flight + count > most:
+            if self._faces_in_flight + asked > most:
                 raise ServingError(
                     "OVERLOADED",
-                    f"{self._faces_in_flight} faces are being made and {count} more were asked "
+                    f"{self._faces_in_flight} faces are being made and {asked} more were asked "
                     f"for; at most {most} are taken at once. Send the request again later",
                 )
-            self._faces_in_flight += count
+            self._faces_in_flight += asked
 
-    def _dismiss(self, count: int) -> None:
+    def _dismiss(self, options: GenerationOptions) -> None:
         with self._lock:
-            self._faces_in_flight -= count
+            self._faces_in_flight -= _places(options)
+
+
+def _places(options: GenerationOptions) -> int:
+    return max(options.count, 1)  # an identity may be a face too
 
 
 def generator_from_contract(contract: ModelContract, call_models: CallModels) -> FaceGenerator:

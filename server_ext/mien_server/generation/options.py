@@ -53,7 +53,7 @@ class GenerationOptions:
     """How faces are made; the attributes are the inputs of `generate_faces` of the same names.
 
     Attributes:
-        count: faces, 1 or more.
+        count: faces; 0 asks for the identity alone.
         seed: of the first; the n-th has seed + n, modulo 2^64.
         solver: see there.
         steps: of the solver.
@@ -116,7 +116,7 @@ def read_options(
             "choose 'ddim'",
         )
     return GenerationOptions(
-        count=read.whole("count", 1, 1, max_count),
+        count=read.whole("count", 1, 0, max_count),
         seed=read.whole("seed", None, 0, MAX_SEED) if "seed" in inputs else new_seed(),
         solver=solver,
         steps=steps,

@@ -100,17 +100,32 @@ class References:
         Raises:
             ServingError: a photograph shows no face, or a model failed.
         """
-        photographs = {
-            name: (bytes(inputs[name].ravel()[0]), _policy(inputs))
-            for name in ("identity_image", "style_image")
-            if name in inputs
-        }
-        faces = self.calls.faces(photographs) if photographs else {}
+        faces = self._faces(inputs, ("identity_image", "style_image"))
         identity = self._identity(inputs, faces.get("identity_image"))
         codes = self._codes(inputs, faces.get("style_image"), seeds)
         if identity.shape is not None and OptionReader(inputs).flag("replace_shape", True):
             codes[:, CODE_PARTS["shape"]] = identity.shape
         return Contexts(identity, codes, self.calls.style_contexts(codes))
+
+    def identity(self, inputs: Mapping[str, Array]) -> Identity:
+        """The identity alone, where no face of it is wanted.
+
+        Raises:
+            ServingError: as `contexts`.
+        """
+        return self._identity(
+            inputs, self._faces(inputs, ("identity_image",)).get("identity_image")
+        )
+
+    def _faces(
+        self, inputs: Mapping[str, Array], names: Sequence[str]
+    ) -> Mapping[str, Mapping[str, Array]]:
+        photographs = {
+            name: (bytes(inputs[name].ravel()[0]), _policy(inputs))
+            for name in names
+            if name in inputs
+        }
+        return self.calls.faces(photographs) if photographs else {}
 
     def _identity(self, inputs: Mapping[str, Array], face: Mapping[str, Array] | None) -> Identity:
         if face is not None:

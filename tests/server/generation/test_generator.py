@@ -138,6 +138,17 @@ def test_a_token_gives_the_same_faces_as_the_photograph_it_came_from(generator):
     assert from_token.faces() == from_photograph.faces()
 
 
+@pytest.mark.parametrize("who", [{"identity": 3}, {"identity_seed": 4}])
+def test_an_identity_can_be_had_without_a_face(generator, who):
+    listener = finished(generator, **who, count=0)
+    token = listener.of("started")[0]["identity_token"][0]
+
+    assert listener.kinds == ["started"]
+    assert listener.of("started")[0]["steps"].tolist() == [0]
+    faces = finished(generator, identity_token=token, seed=1, steps=1).faces()
+    assert faces == finished(generator, **who, seed=1, steps=1).faces()
+
+
 def test_a_style_is_sampled_by_the_faces_own_seed_and_has_the_persons_shape(generator):
     one, other = finished(generator, identity=3, count=2, seed=40, steps=1).of("face")
     (alone,) = finished(generator, identity=3, seed=41, steps=1).of("face")
@@ -219,7 +230,7 @@ def test_the_network_is_asked_as_equation_10_says(generator, models):
         ({"identity": 1, "identity_seed": 2}, "INVALID_OPTION", "exactly one"),
         ({"identity_image": b"junk"}, "NO_FACE", "identity_image: no face"),
         ({"identity": 1, "style_image": b"junk"}, "NO_FACE", "style_image: no face"),
-        ({"identity": 1, "count": 9}, "INVALID_OPTION", "count is 9; it must lie between 1 and 8"),
+        ({"identity": 1, "count": 9}, "INVALID_OPTION", "count is 9; it must lie between 0 and 8"),
         ({"identity": 1, "steps": 0}, "INVALID_OPTION", "steps is 0"),
         ({"identity": 1, "solver": "euler"}, "INVALID_OPTION", "'dpm_solver_2m', 'ddim'"),
         ({"identity": 1, "guidance_weight": float("nan")}, "INVALID_OPTION", "guidance_weight is"),
