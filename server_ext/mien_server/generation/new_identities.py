@@ -107,7 +107,10 @@ class IdentitySampler:
         )
 
     def _token(self, seed: int) -> bytes:
-        inputs = {"identity_seed": np.array([seed], np.uint64), "count": np.zeros(1, np.int32)}
+        inputs: dict[str, Array] = {
+            "identity_seed": np.array([seed], np.uint64),
+            "count": np.zeros(1, np.int32),
+        }
         call = ModelCall("generate_faces", inputs, ("event", "identity_token"))
         for response in self._stream_model(call):
             if bytes(response["event"][0]).decode() == EventKind.STARTED.value:
