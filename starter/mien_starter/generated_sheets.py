@@ -88,7 +88,8 @@ def faces_sheet(
     (style,) = predict["style_encoder"](reader.maps.of(codes))
     identity = np.repeat(people.embeddings, columns, axis=0)
     faces = generated(predict, identity, style, list(range(rows * columns)))
-    seen = 255 * np.clip(reader.maps.of(styles.codes)[:, LAMBERTIAN], 0, 1)
+    lit = reader.maps.of(styles.codes)[:, LAMBERTIAN]
+    seen = np.asarray(255 * np.clip(lit, 0, 1), np.float32)
     lines = [np.concatenate([np.full_like(people.crops[:1], _NOTHING), rounded(seen)])]
     for row in range(rows):
         line = faces[row * columns : (row + 1) * columns]
