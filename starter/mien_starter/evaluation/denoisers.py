@@ -74,7 +74,7 @@ def measure_denoiser(
     Returns:
         Mean square errors of noise of unit variance, with both contexts by quarter of the timesteps
         and without any; cosines of generated faces with the embedding that was asked for and with
-        those of the others, beside the cosine of two photographs of a person.
+        those of the others, beside the cosine of two photographs of a person if there are two.
 
     Raises:
         StarterError: they are of one person only.
@@ -101,7 +101,7 @@ def measure_denoiser(
         "cosine_own_mean": float(cosines[own].mean()),
         "cosine_others_mean": float(cosines[~own].mean()),
         "nearest_is_own": float((cosines.argmax(axis=1) == np.arange(len(first))).mean()),
-        "cosine_of_photographs_mean": float(pairs.mean()) if len(pairs) else float("nan"),
+        **({"cosine_of_photographs_mean": float(pairs.mean())} if len(pairs) else {}),
     }
 
 
