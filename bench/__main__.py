@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m bench verify | soak | render | precision`: argument parsing."""
+"""`python -m bench verify | soak | render | precision | generate`: argument parsing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
+from bench.generate import run_generate_bench
 from bench.precision import run_precision_bench
 from bench.render import run_render_bench
-from bench.report import precision_section, render_section, soak_section, verify_section
+from bench.report import (
+    generate_section,
+    precision_section,
+    render_section,
+    soak_section,
+    verify_section,
+)
 from bench.soak import run_soak
 from bench.verify import run_verify_bench
 
@@ -59,6 +66,11 @@ def _precision(arguments: argparse.Namespace, command: str, console: Console) ->
     return precision_section(bench, threads, command)
 
 
+def _generate(arguments: argparse.Namespace, command: str, console: Console) -> str:
+    bench = run_generate_bench(steps=arguments.steps, rounds=arguments.rounds, console=console)
+    return generate_section(bench, command)
+
+
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--append", type=Path, metavar="FILE", help="add the section to this file")
@@ -82,6 +94,12 @@ def _parser() -> argparse.ArgumentParser:
     precision.add_argument("--crops", type=Path, required=True, metavar="FILE.npz")
     precision.add_argument("--rounds", type=int, default=200, help="(default: %(default)s)")
     precision.set_defaults(run=_precision)
+    generate = suites.add_parser(
+        "generate", parents=[common], help="denoising steps that requests share"
+    )
+    generate.add_argument("--steps", type=int, default=50, help="(default: %(default)s)")
+    generate.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
+    generate.set_defaults(run=_generate)
     return parser
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import datetime
 
+from bench.generate import IN_FLIGHT as SAMPLES_IN_FLIGHT
+from bench.generate import SCHEDULERS, GenerateBench
 from bench.load import Load
 from bench.machine import machine, versions
 from bench.precision import Precision
@@ -12,7 +14,13 @@ from bench.render import BATCHES, RenderBench
 from bench.soak import Soak
 from bench.verify import IN_FLIGHT, VerifyBench
 
-__all__ = ["precision_section", "render_section", "soak_section", "verify_section"]
+__all__ = [
+    "generate_section",
+    "precision_section",
+    "render_section",
+    "soak_section",
+    "verify_section",
+]
 
 
 def soak_section(soak: Soak, network: str, command: str) -> str:
@@ -90,6 +98,31 @@ def precision_section(bench: dict[str, Precision], threads: int, command: str) -
             f"| {name} | {graph.megabytes:.1f} MB | {one:.2f} | {eight:.2f} | {against} | "
             f"{graph.mean_cosine:.6f} | {graph.min_cosine:.6f} |"
         )
+    return "\n".join([*lines, ""])
+
+
+def generate_section(bench: GenerateBench, command: str) -> str:
+    """The section of RESULTS.md that `python -m bench generate` writes."""
+    heads = [f"{n} in flight" for n in SAMPLES_IN_FLIGHT]
+    loops = [bench.loops[n] for n in SAMPLES_IN_FLIGHT]
+    lines = [
+        f"## generate: the narrow denoiser with random weights, {bench.threads} threads",
+        "",
+        *_provenance(command),
+        "",
+        f"Guided samples of {bench.steps} DDIM steps each, two rows of the graph per step; steps of",
+        "a sample per second, medians over the rounds. The loop calls onnxruntime on as many rows",
+        "that are already there, and does nothing else. All three schedulers give a seed "
+        f"{'the same latent' if bench.agree else 'DIFFERENT latents'}.",
+        "",
+        f"| | {' | '.join(heads)} |",
+        f"|---|{'---|' * len(heads)}",
+        f"| tight loop | {' | '.join(f'{rate:.1f}' for rate in loops)} |",
+    ]
+    for name in SCHEDULERS:
+        rates = [bench.served[name, n] for n in SAMPLES_IN_FLIGHT]
+        shown = [f"{r:.1f} ({r / loop:.0%})" for r, loop in zip(rates, loops, strict=True)]
+        lines.append(f"| {name} | {' | '.join(shown)} |")
     return "\n".join([*lines, ""])
 
 
