@@ -46,8 +46,9 @@ fix: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Two processes: half of the time goes into waiting for servers to start and stop.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 test-fast: $(INSTALLED)
 	$(BIN)/python -m pytest -m "not triton and not slow and not full_size"

@@ -111,8 +111,8 @@ def generate_section(bench: GenerateBench, command: str) -> str:
         *_provenance(command),
         "",
         f"Guided samples of {bench.steps} DDIM steps each, two rows of the graph per step; steps",
-        "of a sample per second, medians over the rounds. The loop calls onnxruntime on as many rows",
-        "that are already there, and does nothing else. All three schedulers give a seed "
+        "of a sample per second, medians over the rounds. The loop calls onnxruntime on as many",
+        "rows that are already there, and does nothing else. All three schedulers give a seed "
         f"{'the same latent' if bench.agree else 'DIFFERENT latents'}.",
         "",
         f"| | {' | '.join(heads)} |",

@@ -26,6 +26,27 @@ def embedded(repository: Path) -> Server:
     return Server(ServerOptions(repository, grpc_port=0, metrics_port=0, tritonserver="embedded"))
 
 
+# Fixtures that are slow to make, and the process in which all files that use them are run.
+SLOW_FIXTURES = {
+    **dict.fromkeys(("repository", "server", "starter_repository", "starter_server"), "shared"),
+    **dict.fromkeys(("random_repository", "random_server"), "random"),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, and files together that share what is slow."""
+    groups = {
+        item.path: SLOW_FIXTURES[name]
+        for item in items
+        for name in getattr(item, "fixturenames", ())
+        if name in SLOW_FIXTURES
+    }
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            group = groups.get(item.path, item.path.relative_to(ROOT).as_posix())
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """With random weights of the smallest public network, and without optional graphs."""

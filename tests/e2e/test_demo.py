@@ -15,7 +15,8 @@ from PIL import Image
 
 from mien_server.serve.repository import read_repository
 
-pytestmark = [pytest.mark.triton, pytest.mark.slow]
+# It looks for what is left of a demo in this clone, which the README's commands start too.
+pytestmark = [pytest.mark.triton, pytest.mark.slow, pytest.mark.xdist_group("shared")]
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "demo"
