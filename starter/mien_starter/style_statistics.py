@@ -67,7 +67,7 @@ def style_statistics(codes: NDArray[np.float32]) -> StyleStatistics:
 
 
 def write_statistics(statistics: StyleStatistics, path: Path) -> None:
-    """Write what `mien_server.style_distribution.StyleDistribution.read` takes."""
+    """Write what `mien_export.style_distribution.read_style_distribution` takes."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     with unfinished.open("wb") as file:
         np.savez_compressed(
