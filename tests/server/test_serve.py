@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from mien_server.serve import ServeError, Server, ServerOptions
+from mien_server.serve.control import outside_in
 from mien_server.serve.installation import embedded_installation, find_installation
 from mien_server.serve.logs import error_lines
 from mien_server.serve.preflight import check_installation, check_numpy, check_platform, check_port
-from mien_server.serve.repository import read_repository
+from mien_server.serve.repository import ServedModel, read_repository
 from mien_server.threads import available_cores, thread_budget
 from tests.repositories import seal, write_model
 
@@ -33,6 +34,19 @@ def test_a_repository_that_fits_its_manifests_is_read(toy_repository):
 
     assert (model.name, model.kind, model.untrained) == ("toy", "graph", True)
     assert model.precisions == ("fp32",)
+
+
+def test_models_are_unloaded_in_layers_callers_first():
+    def model(name, *depends_on):
+        return ServedModel(name, "python", False, False, depends_on, "", ())
+
+    layers = outside_in(
+        [model("stage"), model("pipeline", "stage", "middle"), model("middle", "stage"),
+         model("alone"), model("other", "middle")]
+    )  # fmt: skip
+
+    assert layers == [["alone", "other", "pipeline"], ["middle"], ["stage"]]
+    assert outside_in([model("a", "b"), model("b", "a")]) == [["a", "b"]]
 
 
 def change_graph(folder: Path) -> None:

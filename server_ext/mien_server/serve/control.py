@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 
 import tritonclient.grpc as triton_grpc
@@ -93,9 +93,10 @@ class Control:
         """
         deadline = time.monotonic() + timeout_s
         try:
-            for name in outside_in(models):
-                self._client.unload_model(name, headers=self._headers)
-                while not self._is_unloaded(name):
+            for names in outside_in(models):
+                for name in names:
+                    self._client.unload_model(name, headers=self._headers)
+                while not self._are_unloaded(names):
                     if time.monotonic() > deadline:
                         return False
                     time.sleep(_POLL_S)
@@ -103,20 +104,19 @@ class Control:
             return False
         return True
 
-    def _is_unloaded(self, name: str) -> bool:
+    def _are_unloaded(self, names: Iterable[str]) -> bool:
         index = self._client.get_model_repository_index(headers=self._headers)
-        return any(model.name == name and model.reason == "unloaded" for model in index.models)
+        return set(names) <= {model.name for model in index.models if model.reason == "unloaded"}
 
 
-def outside_in(models: Sequence[ServedModel]) -> list[str]:
-    """Names in an order in which no model comes before one that calls it."""
+def outside_in(models: Sequence[ServedModel]) -> list[list[str]]:
+    """Names in layers: no model is called by one of its own layer or of a later one."""
     remaining = {model.name: model for model in models}
-    order: list[str] = []
+    layers: list[list[str]] = []
     while remaining:
         called = {name for model in remaining.values() for name in model.depends_on}
         # A circle cannot be ordered; its members go together.
-        outermost = sorted(set(remaining) - called) or sorted(remaining)
-        order += outermost
-        for name in outermost:
+        layers.append(sorted(set(remaining) - called) or sorted(remaining))
+        for name in layers[-1]:
             del remaining[name]
-    return order
+    return layers
