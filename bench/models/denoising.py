@@ -19,7 +19,7 @@ from mien_server.diffusion.noise import gaussian_noise
 from mien_server.diffusion.sample import Sample
 from mien_server.diffusion.schedule import linear_schedule
 from mien_server.diffusion.solvers import ddim_steps
-from mien_server.generation.calls import LATENT_SHAPE, MAX_ROWS
+from mien_server.generation.calls import LATENT_SHAPE, MAX_ROWS, denoiser_inputs
 
 __all__ = [
     "call_denoiser",
@@ -63,14 +63,7 @@ def only_step(member: Member) -> Step[str]:
 
 def denoiser_request(step: Step[Any]) -> Any:
     """The call of a step."""
-    inputs = {
-        "z": step.z,
-        "t": step.t[:, None],
-        "c_id": step.identity,
-        "c_sty": step.style,
-        "keep_id": step.keep_identity,
-        "keep_sty": step.keep_style,
-    }
+    inputs = denoiser_inputs(step)
     return pb_utils.InferenceRequest(
         model_name="face_denoiser",
         requested_output_names=["eps"],

@@ -20,7 +20,14 @@ from mien_server.errors import ServingError, serving_error_from_message
 from mien_server.model_call import CallModels, ModelCall
 from mien_server.options import OnError
 
-__all__ = ["LATENT_SHAPE", "MAX_DECODED", "MAX_ROWS", "STYLE_STREAM", "GenerationCalls"]
+__all__ = [
+    "LATENT_SHAPE",
+    "MAX_DECODED",
+    "MAX_ROWS",
+    "STYLE_STREAM",
+    "GenerationCalls",
+    "denoiser_inputs",
+]
 
 Array = NDArray[Any]
 
@@ -105,15 +112,7 @@ class GenerationCalls:
 
     def noise(self, step: Step[Any]) -> NDArray[np.float32]:
         """(R, 3, 32, 32): what the network takes for noise in a step."""
-        inputs = {
-            "z": step.z,
-            "t": step.t[:, None],
-            "c_id": step.identity,
-            "c_sty": step.style,
-            "keep_id": step.keep_identity,
-            "keep_sty": step.keep_style,
-        }
-        return self._one("face_denoiser", inputs, ("eps",))["eps"]
+        return self._one("face_denoiser", denoiser_inputs(step), ("eps",))["eps"]
 
     def images(self, latents: Array) -> NDArray[np.uint8]:
         """(N, 128, 128, 3) RGB of (N, 3, 32, 32) latents."""
@@ -145,6 +144,18 @@ class GenerationCalls:
         self, model: str, inputs: Mapping[str, Array], outputs: tuple[str, ...]
     ) -> Mapping[str, Array]:
         return self._call_models([ModelCall(model, inputs, outputs)])[0]
+
+
+def denoiser_inputs(step: Step[Any]) -> dict[str, Array]:
+    """What `face_denoiser` is asked in a step, by input."""
+    return {
+        "z": step.z,
+        "t": step.t[:, None],
+        "c_id": step.identity,
+        "c_sty": step.style,
+        "keep_id": step.keep_identity,
+        "keep_sty": step.keep_style,
+    }
 
 
 def _finite(values: Array, model: str, what: str) -> Array:
