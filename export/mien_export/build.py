@@ -21,14 +21,9 @@ from mien_export.manifest import (
     read_manifest,
     tool_versions,
 )
-from mien_export.plan import (
-    CONFIG,
-    ModelPlan,
-    RepositoryPlan,
-    make_plan,
-    read_sources,
-)
+from mien_export.plan import CONFIG, make_plan, read_sources
 from mien_export.reporting import Reporter
+from mien_export.repository_plan import ModelPlan, RepositoryPlan
 from mien_export.request import BuildRequest, check_names
 from mien_export.selection import Dependencies, Specs
 from mien_export.staging import link_or_copy, publish, staged

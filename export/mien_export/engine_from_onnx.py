@@ -25,7 +25,8 @@ from mien_export.cuda_driver import CudaDriver
 from mien_export.errors import ConversionError, MissingToolError
 from mien_export.graphs import EngineBuilder, EngineResult
 from mien_export.parity import Array, Arrays, compare, example_cases, run_onnx
-from mien_export.plan import CONFIG, ModelPlan
+from mien_export.plan import CONFIG
+from mien_export.repository_plan import ModelPlan
 
 _OLDEST_MAJOR = 10
 

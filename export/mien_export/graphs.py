@@ -23,7 +23,8 @@ from mien_export.parity import (
     example_cases,
     run_onnx,
 )
-from mien_export.plan import CONFIG, GraphPlan, ModelPlan
+from mien_export.plan import CONFIG
+from mien_export.repository_plan import GraphPlan, ModelPlan
 from mien_export.spec import FirstGraph
 
 FP32_FILE = "1/model.onnx"
