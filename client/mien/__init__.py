@@ -44,6 +44,7 @@ from mien._generated import (
     GenerationStarted,
     IdentityToken,
     NewIdentity,
+    SampledIdentities,
 )
 from mien._message_streams import AsyncMessageStream, MessageStream
 from mien._requests import Rpc
@@ -86,6 +87,7 @@ __all__ = [
     "RequestCancelledError",
     "Retry",
     "Rpc",
+    "SampledIdentities",
     "ServerError",
     "ServerStatus",
     "ServerUnavailableError",

@@ -35,9 +35,11 @@ from mien._flows import (
     Wait,
     embed_flow,
     fit_flow,
+    sample_identities_flow,
     status_flow,
     verify_flow,
 )
+from mien._generated import IdentityToken, SampledIdentities
 from mien._generation_events import ImageFormat
 from mien._generation_flow import generate_flow
 from mien._generation_requests import (
@@ -48,6 +50,7 @@ from mien._generation_requests import (
     StylePart,
     generation_order,
 )
+from mien._identity_requests import sample_identities_rpc
 from mien._images import ImageInput, encoded_image
 from mien._requests import FacePolicy
 from mien._transport import GrpcTransport, Transport
@@ -67,8 +70,8 @@ class Client:
         api_key: sent with every call as ``authorization: Bearer ...``; use it with `tls`.
         headers: sent with every call, for example Triton's restricted-protocol keys.
         retry: how an unavailable server is asked again; None is `Retry()`.
-        deadline_s: for every method, in place of its own default (30 s, `generate`
-            600 s, `status` 5 s).
+        deadline_s: for every method, in place of its own default (30 s, `generate` and
+            `sample_identities` 600 s, `status` 5 s).
         limits: the largest messages; None is `MessageLimits()`.
         transport: replaces the network, see `FakeTransport`; closed with the client.
 
@@ -265,6 +268,38 @@ class Client:
             image_format=image_format,
         )
         return EventStream(self._transport, generate_flow(order, budget, self._cache))
+
+    def sample_identities(
+        self,
+        count: int = 1,
+        *,
+        seed: int | None = None,
+        max_similarity: float | None = None,
+        others: Sequence[IdentityToken] = (),
+        deadline_s: float | None = None,
+    ) -> SampledIdentities:
+        """Find people who do not exist and do not look alike.
+
+        A candidate is a face that the generator makes of nobody in particular, one for each seed.
+        It is kept if its cosine with everybody kept before, and with `others`, is below
+        `max_similarity` (MorphFace, section C.1). The same arguments find the same people.
+
+        Args:
+            count: people, 1 or more; the server has a limit.
+            seed: of the first candidate, 0 to 2**64 - 1; the n-th has seed + n. None: drawn.
+            max_similarity: cosine that nobody may reach with anybody, -1 to 1. None: the server's
+                default.
+            others: people who must not be met again.
+            deadline_s: for everything, retries included.
+
+        Raises:
+            InvalidOptionError: too few of the candidates are as different, or an argument has a
+                value that is not allowed.
+            MienError: one subclass per cause.
+        """
+        budget = self._budget(deadline_s, GENERATE_DEADLINE_S)
+        rpc = sample_identities_rpc(count, seed, max_similarity, others)
+        return self._run(sample_identities_flow(rpc, budget, self._cache))
 
     def status(self, *, deadline_s: float | None = None) -> ServerStatus:
         """Ask the server how it is and what it serves.

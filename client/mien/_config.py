@@ -19,7 +19,7 @@ DEFAULT_ADDRESS = "localhost:8001"  # Triton's gRPC port
 VERIFY_DEADLINE_S = 30.0
 EMBED_DEADLINE_S = 30.0
 FIT_DEADLINE_S = 30.0
-GENERATE_DEADLINE_S = 600.0  # of all its faces
+GENERATE_DEADLINE_S = 600.0  # of all faces or identities of one call
 STATUS_DEADLINE_S = 5.0
 
 MAX_RETRIES = 2

@@ -14,11 +14,13 @@ from tritonclient.grpc import service_pb2
 from mien._errors import ClientClosedError, InvalidOptionError, MienError, ModelNotFoundError
 from mien._fake_streams import PIXEL_PNG, FakeMessageStream, default_events
 from mien._generated import GenerationEvent
+from mien._identity_requests import SAMPLE_IDENTITIES_OUTPUTS
 from mien._requests import (
     EMBED_MODEL,
     EMBED_OUTPUTS,
     FIT_MODEL,
     FIT_OUTPUTS,
+    SAMPLE_IDENTITIES_MODEL,
     VERIFY_MODEL,
     VERIFY_OUTPUTS,
     Rpc,
@@ -33,7 +35,12 @@ _LANDMARKS = ((70, 80), (110, 80), (90, 105), (73, 130), (107, 130))
 _VERTICES = ((0.0, 0.1, 0.0), (-0.08, -0.05, 0.0), (0.08, -0.05, 0.0), (0.0, 0.0, 0.1))
 _VERTICES_PX = ((90, 40, 0), (40, 130, 0), (140, 130, 0), (90, 95, -60))
 
-_OUTPUTS = {EMBED_MODEL: EMBED_OUTPUTS, FIT_MODEL: FIT_OUTPUTS, VERIFY_MODEL: VERIFY_OUTPUTS}
+_OUTPUTS = {
+    EMBED_MODEL: EMBED_OUTPUTS,
+    FIT_MODEL: FIT_OUTPUTS,
+    SAMPLE_IDENTITIES_MODEL: SAMPLE_IDENTITIES_OUTPUTS,
+    VERIFY_MODEL: VERIFY_OUTPUTS,
+}
 
 
 class FakeTransport:
@@ -185,17 +192,32 @@ class FakeTransport:
         return response
 
     def _asked(self, rpc: Rpc) -> dict[str, Any]:
-        """The outputs that repeat what the request asks for."""
+        """The outputs that depend on what the request asks for."""
         inputs = zip(rpc.request.inputs, rpc.request.raw_input_contents, strict=True)
-        for tensor, raw in inputs:
-            if tensor.name == "fmr":
-                if np.isnan(self._values["fmr"]):
-                    raise InvalidOptionError(
-                        "the fake has no calibration. Leave fmr out, or make it with "
-                        "FakeTransport(fmr=...)",
-                        model_name=rpc.model_name,
-                        request_id=rpc.request_id,
-                        code="INVALID_OPTION",
-                    )
-                return {"fmr": np.frombuffer(raw, "<f4")}
-        return {}
+        asked = {tensor.name: raw for tensor, raw in inputs}
+        if rpc.model_name == SAMPLE_IDENTITIES_MODEL:
+            return _people(asked)
+        if "fmr" not in asked:
+            return {}
+        if np.isnan(self._values["fmr"]):
+            raise InvalidOptionError(
+                "the fake has no calibration. Leave fmr out, or make it with "
+                "FakeTransport(fmr=...)",
+                model_name=rpc.model_name,
+                request_id=rpc.request_id,
+                code="INVALID_OPTION",
+            )
+        return {"fmr": np.frombuffer(asked["fmr"], "<f4")}
+
+
+def _people(asked: dict[str, bytes]) -> dict[str, Any]:
+    """The first candidates: all of them are different enough."""
+    count = int.from_bytes(asked["count"], "little")
+    first = int.from_bytes(asked.get("seed", b"\0"), "little")
+    seeds = [(first + number) % 2**64 for number in range(count)]
+    return {
+        "identity_tokens": [f"fake-{seed}".encode() for seed in seeds],
+        "seeds": np.array(seeds, np.uint64),
+        "largest_similarity": np.zeros(count),
+        "candidates": count,
+    }

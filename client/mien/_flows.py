@@ -20,6 +20,8 @@ from tritonclient.grpc import service_pb2
 from mien._config import UNTRAINED_CACHE_S, Retry, checked_deadline_s
 from mien._errors import DeadlineExceededError, ModelNotFoundError, ServerUnavailableError
 from mien._fitted import FittedFace
+from mien._generated import SampledIdentities
+from mien._identity_requests import sampled_identities_from_response
 from mien._requests import (
     EMBED_MODEL,
     PIPELINES,
@@ -45,6 +47,7 @@ __all__ = [
     "Wait",
     "embed_flow",
     "fit_flow",
+    "sample_identities_flow",
     "status_flow",
     "verify_flow",
 ]
@@ -184,6 +187,13 @@ def fit_flow(
     rpc = fit_rpc(image, face_policy, overlay=overlay)
     response = yield from _retried(rpc, budget, cache)
     return fitted_face_from_response(rpc, response, overlay=overlay)
+
+
+def sample_identities_flow(
+    rpc: Rpc, budget: Budget, cache: UntrainedCache
+) -> Flow[SampledIdentities]:
+    """Find people who do not exist."""
+    return sampled_identities_from_response(rpc, (yield from _retried(rpc, budget, cache)))
 
 
 def status_flow(budget: Budget, cache: UntrainedCache) -> Flow[ServerStatus]:

@@ -21,6 +21,7 @@ __all__ = [
     "GenerationStarted",
     "IdentityToken",
     "NewIdentity",
+    "SampledIdentities",
 ]
 
 
@@ -50,6 +51,39 @@ class NewIdentity:
     """
 
     seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class SampledIdentities:
+    """People who do not exist and do not look alike, in the order in which they were found.
+
+    Attributes:
+        identities: of each; for `generate`, and not to be met again as `others`.
+        seeds: of each; `NewIdentity(seed)` is the same person, on any server with the same weights.
+        largest_similarities: of each, the largest cosine to any other one, found or given; -1 where
+            there is none.
+        candidates: that were looked at; the next one has the first seed + this number.
+        untrained: the weights are random: they are nobody at all.
+        request_id: what the server's log carries.
+    """
+
+    identities: tuple[IdentityToken, ...]
+    seeds: tuple[int, ...]
+    largest_similarities: tuple[float, ...]
+    candidates: int
+    untrained: bool
+    request_id: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values, the texts of the identities among them."""
+        return {
+            "identity_tokens": [str(identity) for identity in self.identities],
+            "seeds": list(self.seeds),
+            "largest_similarities": list(self.largest_similarities),
+            "candidates": self.candidates,
+            "untrained": self.untrained,
+            "request_id": self.request_id,
+        }
 
 
 @dataclass(frozen=True, slots=True)

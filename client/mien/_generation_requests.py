@@ -24,14 +24,18 @@ from mien._tensors import TensorSpec
 from mien._types import Embedding
 
 __all__ = [
+    "MAX_INT32",
+    "MAX_SEED",
     "BlendingOrder",
     "GenerationOrder",
     "IdentityInput",
     "Solver",
     "StyleInput",
     "StylePart",
+    "finite_number",
     "generate_rpc",
     "generation_order",
+    "whole_number",
 ]
 
 Solver: TypeAlias = Literal["dpm_solver_2m", "ddim", "ddim_uiface"]
@@ -69,8 +73,8 @@ GENERATE_INPUTS = (
 )
 # Has the end of a stream marked: Triton then sends a last message that says so.
 _WANT_FINAL = "triton_enable_empty_final_response"
-_MAX_INT32 = 2**31 - 1
-_MAX_SEED = 2**64 - 1
+MAX_INT32 = 2**31 - 1
+MAX_SEED = 2**64 - 1
 _NUM_CODES = 236
 _NUM_DIMENSIONS = 512
 
@@ -119,7 +123,7 @@ def generation_order(
     Raises:
         InvalidOptionError: one has a value that no server would take.
     """
-    number = _whole("count", count, 1, _MAX_INT32)
+    number = whole_number("count", count, 1, MAX_INT32)
     images, values = _identity_inputs(identity, identity_embedding)
     style_images, style_values = _style_inputs(style, number or 1)
     values |= {
@@ -128,15 +132,15 @@ def generation_order(
         "replace_shape": replace_shape,
         "face_policy": _choice("face_policy", face_policy, get_args(FacePolicy)),
         "count": number,
-        "seed": _whole("seed", seed, 0, _MAX_SEED),
+        "seed": whole_number("seed", seed, 0, MAX_SEED),
         "solver": _choice("solver", solver, get_args(Solver)),
-        "steps": _whole("steps", steps, 1, _MAX_INT32),
-        "eta": _finite("eta", eta),
-        "guidance_weight": _finite("guidance_weight", guidance_weight),
-        "switch_at": _whole("switch_at", switch_at, 0, _MAX_INT32),
+        "steps": whole_number("steps", steps, 1, MAX_INT32),
+        "eta": finite_number("eta", eta),
+        "guidance_weight": finite_number("guidance_weight", guidance_weight),
+        "switch_at": whole_number("switch_at", switch_at, 0, MAX_INT32),
         "blending_order": _choice("blending_order", blending_order, get_args(BlendingOrder)),
         "progress": progress,
-        "preview_every": _whole("preview_every", preview_every, 0, _MAX_INT32),
+        "preview_every": whole_number("preview_every", preview_every, 0, MAX_INT32),
         "image_format": _chosen("image_format", image_format, get_args(ImageFormat)),
     }
     return GenerationOrder(images | style_images, values, image_format, number or 1)
@@ -175,7 +179,9 @@ def _identity_inputs(
     if isinstance(identity, IdentityToken):
         return {}, {"identity_token": str(identity).encode()}
     if isinstance(identity, NewIdentity):
-        return {}, {"identity_seed": _whole("seed of NewIdentity", identity.seed, 0, _MAX_SEED)}
+        return {}, {
+            "identity_seed": whole_number("seed of NewIdentity", identity.seed, 0, MAX_SEED)
+        }
     if isinstance(identity, Embedding) or _is_floating(identity):
         raise _refusal(
             f"identity is {_named(identity)}, which may be somebody's template; pass a photograph, "
@@ -235,7 +241,12 @@ def _chosen(name: str, value: str, allowed: Sequence[str]) -> bytes:
     return value.encode()
 
 
-def _whole(name: str, value: int | None, low: int, high: int) -> int | None:
+def whole_number(name: str, value: int | None, low: int, high: int) -> int | None:
+    """`value` itself, where it is left out or a whole number between `low` and `high`.
+
+    Raises:
+        InvalidOptionError: it is something else.
+    """
     if value is None:
         return None
     try:
@@ -250,7 +261,12 @@ def _whole(name: str, value: int | None, low: int, high: int) -> int | None:
     return number
 
 
-def _finite(name: str, value: float | None) -> float | None:
+def finite_number(name: str, value: float | None) -> float | None:
+    """`value` itself, where it is left out or finite.
+
+    Raises:
+        InvalidOptionError: it is NaN or infinite.
+    """
     if value is not None and not math.isfinite(value):
         raise _refusal(
             f"{name} is {value!r}; expected a finite number. Leave it out for the server's default"

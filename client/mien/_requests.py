@@ -29,6 +29,7 @@ from mien._types import Embedding, Face, Verification
 __all__ = [
     "FacePolicy",
     "Rpc",
+    "answered_tensors",
     "config_rpc",
     "embed_rpc",
     "embedding_from_response",
@@ -48,6 +49,7 @@ VERIFY_MODEL = "verify_faces"
 EMBED_MODEL = "embed_faces"
 FIT_MODEL = "fit_faces"
 GENERATE_MODEL = "generate_faces"  # its tensors are in `_generation_requests`
+SAMPLE_IDENTITIES_MODEL = "sample_identities"  # its tensors are in `_identity_requests`
 PIPELINES = (EMBED_MODEL, FIT_MODEL, GENERATE_MODEL, VERIFY_MODEL)
 
 FACE_POLICY = TensorSpec("face_policy", "BYTES", (1,))
@@ -181,7 +183,7 @@ def verification_from_response(rpc: Rpc, response: Any) -> Verification:
         ContractError: it is no such answer.
     """
     finite = ("similarity", "threshold", "probe_box_xyxy", "reference_box_xyxy")
-    tensors = _answer(rpc, response, VERIFY_OUTPUTS, finite=finite)
+    tensors = answered_tensors(rpc, response, VERIFY_OUTPUTS, finite=finite)
     return Verification(
         similarity=float(tensors["similarity"][0]),
         threshold=float(tensors["threshold"][0]),
@@ -206,7 +208,7 @@ def embedding_from_response(rpc: Rpc, response: Any, *, untrained: bool) -> Embe
     Raises:
         ContractError: it is no such answer.
     """
-    tensors = _answer(rpc, response, EMBED_OUTPUTS, finite=("embedding", "box_xyxy"))
+    tensors = answered_tensors(rpc, response, EMBED_OUTPUTS, finite=("embedding", "box_xyxy"))
     face = _face(
         tensors,
         alignment=tensors["alignment"][0].decode("utf-8", errors="replace"),
@@ -233,7 +235,7 @@ def fitted_face_from_response(rpc: Rpc, response: Any, *, overlay: bool) -> Fitt
         ContractError: it is no such answer.
     """
     finite = ("codes", "vertices", "vertices_px", "fitted_landmarks_68", "box_xyxy")
-    tensors = _answer(rpc, response, _fit_outputs(overlay=overlay), finite=finite)
+    tensors = answered_tensors(rpc, response, _fit_outputs(overlay=overlay), finite=finite)
     return FittedFace(
         codes=tensors["codes"],
         vertices=tensors["vertices"],
@@ -294,10 +296,14 @@ def _checked_fmr(fmr: float | None) -> float | None:
     return fmr
 
 
-def _answer(
+def answered_tensors(
     rpc: Rpc, response: Any, specs: Sequence[TensorSpec], *, finite: Sequence[str]
 ) -> Mapping[str, Array]:
-    """The tensors of an answer that belongs to `rpc` and whose `finite` tensors are finite."""
+    """The tensors of an answer that belongs to `rpc` and whose `finite` tensors are finite.
+
+    Raises:
+        ContractError: it is no such answer.
+    """
     try:
         if response.id != rpc.request_id:
             raise ContractError(

@@ -134,7 +134,7 @@ def _array_from_raw(
             f"{spec.shape}. {_REMEDY}"
         )
     if spec.datatype == "BYTES":
-        return _bytes_elements(spec, raw)
+        return _bytes_elements(spec, shape[1:] if spec.is_batched else shape, raw)
     dtype = np.dtype(_NUMPY_DTYPES[spec.datatype])
     expected_bytes = math.prod(shape) * dtype.itemsize
     if len(raw) != expected_bytes:
@@ -146,7 +146,7 @@ def _array_from_raw(
     return np.frombuffer(raw, dtype=dtype).reshape(shape[1:] if spec.is_batched else shape)
 
 
-def _bytes_elements(spec: TensorSpec, raw: bytes) -> Array:
+def _bytes_elements(spec: TensorSpec, dims: tuple[int, ...], raw: bytes) -> Array:
     elements: list[bytes] = []
     position = 0
     while position + _LENGTH.size <= len(raw):
@@ -154,12 +154,12 @@ def _bytes_elements(spec: TensorSpec, raw: bytes) -> Array:
         position += _LENGTH.size
         elements.append(raw[position : position + length])
         position += length
-    if position != len(raw) or len(elements) != math.prod(spec.dims):
+    if position != len(raw) or len(elements) != math.prod(dims):
         raise ContractError(
-            f"output {spec.name!r} is not {math.prod(spec.dims)} length-prefixed elements: "
+            f"output {spec.name!r} is not {math.prod(dims)} length-prefixed elements: "
             f"{len(elements)} read from {len(raw)} bytes. {_REMEDY}"
         )
     array = np.empty(len(elements), dtype=object)
     array[:] = elements
     array.flags.writeable = False
-    return array.reshape(spec.dims)
+    return array.reshape(dims)

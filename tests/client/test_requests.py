@@ -358,7 +358,7 @@ def test_fake_triton_answers_what_the_contract_says(triton):
         assert set(outputs) == set(contract)
         for name, tensor in outputs.items():
             datatype, dims = contract[name]
-            sizes = [*tensor.shape[1:]]
+            sizes = [*tensor.shape[len(tensor.shape) - len(dims) :]]
             free = [size if dim == -1 else dim for dim, size in zip(dims, sizes, strict=True)]
             assert (tensor.datatype, sizes) == (datatype, free)
 

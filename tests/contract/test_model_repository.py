@@ -14,6 +14,7 @@ from tritonclient.grpc import model_config_pb2
 from mien import _errors as client_errors
 from mien import _generation_events as client_events
 from mien import _generation_requests as client_generation
+from mien import _identity_requests as client_identities
 from mien import _requests as client_requests
 from mien_export import registry
 from mien_server.cropping import CROP_SIZES
@@ -154,6 +155,8 @@ def test_the_renderer_takes_and_gives_what_its_contract_says():
         ("fit_faces", "output", client_requests.FIT_OUTPUTS),
         ("generate_faces", "input", client_generation.GENERATE_INPUTS),
         ("generate_faces", "output", client_events.GENERATE_OUTPUTS),
+        ("sample_identities", "input", client_identities.SAMPLE_IDENTITIES_INPUTS),
+        ("sample_identities", "output", client_identities.SAMPLE_IDENTITIES_OUTPUTS),
     ],
 )
 def test_what_the_client_sends_and_reads_is_what_the_contracts_offer(model, side, specs):

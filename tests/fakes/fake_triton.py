@@ -70,6 +70,15 @@ def bytes_elements(raw: bytes) -> list[bytes]:
     return elements
 
 
+def unbatched_text(*values: bytes) -> Tensor:
+    raw = b"".join(struct.pack("<I", len(value)) + value for value in values)
+    return Tensor("BYTES", (len(values),), raw)
+
+
+def unbatched(datatype: str, code: str, *values: Any) -> Tensor:
+    return Tensor(datatype, (len(values),), struct.pack(f"<{len(values)}{code}", *values))
+
+
 _LANDMARKS = fp32(*map(float, range(10)), shape=(1, 5, 2))
 _DEFAULT_OUTPUTS: dict[str, dict[str, Tensor]] = {
     "verify_faces": {
@@ -106,6 +115,13 @@ _DEFAULT_OUTPUTS: dict[str, dict[str, Tensor]] = {
         "detection_score": fp32(0.875, shape=(1, 1)),
         "face_count": int32(2),
         "error": text(b""),
+    },
+    "sample_identities": {
+        "identity_tokens": unbatched_text(b"ann", b"bob"),
+        "seeds": unbatched("UINT64", "Q", 7, 2**64 - 1),
+        "largest_similarity": unbatched("FP32", "f", 0.25, 0.125),
+        "candidates": unbatched("INT32", "i", 5),
+        "untrained": unbatched("BOOL", "?", False),
     },
 }
 
@@ -150,14 +166,6 @@ class Stream:
 def generation_event(kind: str, **outputs: Tensor) -> dict[str, Tensor]:
     """An event of `generate_faces`, well made but for what `outputs` replaces."""
     return {"event": unbatched_text(kind.encode()), **_EVENTS[kind], **outputs}
-
-
-def unbatched_text(value: bytes) -> Tensor:
-    return Tensor("BYTES", (1,), struct.pack("<I", len(value)) + value)
-
-
-def unbatched(datatype: str, code: str, value: Any) -> Tensor:
-    return Tensor(datatype, (1,), struct.pack(f"<{code}", value))
 
 
 PNG = b"\x89PNG of a face"
