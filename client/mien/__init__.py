@@ -18,6 +18,7 @@ from mien._config import MessageLimits, Retry, Tls
 from mien._errors import (
     ClientClosedError,
     ContractError,
+    DataSetError,
     DeadlineExceededError,
     InvalidIdentityError,
     InvalidImageError,
@@ -48,6 +49,8 @@ from mien._generated import (
 )
 from mien._message_streams import AsyncMessageStream, MessageStream
 from mien._requests import Rpc
+from mien._synthesis import SynthesisResult, synthesize, synthesize_async
+from mien._synthesis_progress import SynthesisProgress
 from mien._transport import AsyncTransport, Transport
 from mien._types import Embedding, Face, PipelineStatus, ServerStatus, Verification
 
@@ -59,6 +62,7 @@ __all__ = [
     "Client",
     "ClientClosedError",
     "ContractError",
+    "DataSetError",
     "DeadlineExceededError",
     "Embedding",
     "EventStream",
@@ -91,11 +95,15 @@ __all__ = [
     "ServerError",
     "ServerStatus",
     "ServerUnavailableError",
+    "SynthesisProgress",
+    "SynthesisResult",
     "Tls",
     "Transport",
     "UnauthenticatedError",
     "Verification",
     "__version__",
+    "synthesize",
+    "synthesize_async",
 ]
 
 __version__ = version("mien")

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command ``mien``: verify, embed, fit, generate and status from a shell.
+"""The command ``mien``: verify, embed, fit, generate, synthesize and status from a shell.
 
-Exit status: 0 match, 1 no match, 2 error, 130 interrupted. `embed`, `fit` and `generate` answer 0
-or 2, `status` 0 where the server is ready and 2 where it is not. Results go to stdout, errors to
-stderr, and so does progress where that is a terminal;
-with ``--json`` either is one JSON object on one line.
+Exit status: 0 match, 1 no match, 2 error, 130 interrupted, 143 told to end by SIGTERM, which only
+`synthesize` handles. `embed`, `fit`, `generate` and `synthesize` answer 0 or 2, `status` 0 where
+the server is ready and 2 where it is not. Results go to stdout, errors to stderr, and so does
+progress; with ``--json`` either is one JSON object on one line.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from mien import __version__
+from mien._cli_synthesize import add_synthesize_options, run_synthesize
 from mien._client import Client
 from mien._config import DEFAULT_ADDRESS, Tls
 from mien._errors import InvalidOptionError, MienError
@@ -51,16 +52,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: argparse's own, with 2 for wrong usage and 0 after help.
     """
     args = _parser().parse_args(argv)
-    run = {
+    commands = {
         "verify": _verify,
         "embed": _embed,
         "fit": _fit,
         "generate": _generate,
         "status": _status,
-    }[args.command]
+    }
     try:
+        if args.command == "synthesize":
+            return run_synthesize(args, tls=_tls(args), api_key=_api_key())
         with _client(args) as client:
-            return run(client, args)
+            return commands[args.command](client, args)
     except MienError as error:
         _print_error(error, as_json=args.json)
         return EXIT_ERROR
@@ -253,18 +256,24 @@ def _print_error(error: MienError, *, as_json: bool) -> None:
 
 
 def _client(args: argparse.Namespace) -> Client:
-    tls = None
+    return Client(args.server, tls=_tls(args), api_key=_api_key(), deadline_s=args.deadline)
+
+
+def _tls(args: argparse.Namespace) -> Tls | None:
     if args.tls or args.tls_ca or args.tls_cert or args.tls_key or args.tls_server_name:
-        tls = Tls(args.tls_ca, args.tls_key, args.tls_cert, args.tls_server_name)
-    api_key = os.environ.get("MIEN_API_KEY") or None
-    return Client(args.server, tls=tls, api_key=api_key, deadline_s=args.deadline)
+        return Tls(args.tls_ca, args.tls_key, args.tls_cert, args.tls_server_name)
+    return None
+
+
+def _api_key() -> str | None:
+    return os.environ.get("MIEN_API_KEY") or None
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mien",
         description="Verified, embedded, fitted and generated faces from a mien server.",
-        epilog="Exit status: 0 match, 1 no match, 2 error, 130 interrupted. "
+        epilog="Exit status: 0 match, 1 no match, 2 error, 130 interrupted, 143 after SIGTERM. "
         "The environment variable MIEN_API_KEY is sent as a bearer token.",
         parents=[_options()],
     )
@@ -276,6 +285,7 @@ def _parser() -> argparse.ArgumentParser:
         ("embed", {"A": "image"}, "identity embedding of the face in A"),
         ("fit", {"A": "image"}, "head model fitted to the face in A"),
         ("generate", {"A": "identity"}, "new faces of the person in A"),
+        ("synthesize", {}, "a training set of people who do not exist, for face recognition"),
         ("status", {}, "is the server ready, and what does it serve?"),
     ):
         command = commands.add_parser(name, help=summary, description=summary, parents=[_options()])
@@ -294,6 +304,8 @@ def _parser() -> argparse.ArgumentParser:
             )
         if name == "generate":
             _add_generate_options(command)
+        if name == "synthesize":
+            add_synthesize_options(command)
     return parser
 
 
@@ -353,7 +365,12 @@ def _options() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     add = options.add_argument
     add("--server", metavar="HOST:PORT", help=f"default MIEN_SERVER, then {DEFAULT_ADDRESS}")
-    add("--deadline", type=float, metavar="S", help="seconds for everything, retries included")
+    add(
+        "--deadline",
+        type=float,
+        metavar="S",
+        help="seconds for everything, retries included; of synthesize for each request",
+    )
     add(
         "--face-policy",
         choices=get_args(FacePolicy),

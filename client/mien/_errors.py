@@ -18,6 +18,7 @@
     ├── UnauthenticatedError        the server does not know who is calling
     ├── PermissionDeniedError       the server knows and says no
     ├── ContractError               the answer does not fit this client: versions do not match
+    ├── DataSetError                a data set's folder, plan or generator is not the right one
     └── ClientClosedError           the client was used after close()
 
 A refusal by mien itself carries ``mien.CODE: text`` in the status details; Triton may put words of
@@ -35,6 +36,7 @@ __all__ = [
     "STATUS_ERRORS",
     "ClientClosedError",
     "ContractError",
+    "DataSetError",
     "DeadlineExceededError",
     "InvalidIdentityError",
     "InvalidImageError",
@@ -147,6 +149,10 @@ class PermissionDeniedError(MienError):
 
 class ContractError(MienError):
     """The server's answer does not fit this client."""
+
+
+class DataSetError(MienError):
+    """The folder of a data set cannot be used, or its plan or generator is another one."""
 
 
 class ClientClosedError(MienError):
