@@ -13,7 +13,7 @@ from tests.export.small_heads import save_albedo, save_head
 RANDOM_NETWORKS = {
     "face_recognizer": "iresnet18_narrow",
     "face_landmarker": "landmarker",
-    "deca_encoder": "resnet16_narrow",
+    "deca_encoder": "resnet16_half",
     "detail_encoder": "resnet16_narrow",
     "detail_decoder": "deca_narrow",
     "mica_encoder": "mica_narrow",

@@ -45,7 +45,7 @@ TINY = {
     "face_landmarker": (FaceLandmarker, TINY_LANDMARKER),
 }
 STARTERS = {
-    "deca_encoder": "resnet16_narrow",
+    "deca_encoder": "resnet16_half",
     "detail_encoder": "resnet16_narrow",
     "detail_decoder": "deca_narrow",
     "mica_encoder": "mica_narrow",

@@ -101,12 +101,9 @@ _BLOCKS: dict[str, type[Bottleneck] | type[BasicBlock]] = {
 
 DECA_COARSE = DecaEncoderConfig()
 DECA_DETAIL = DecaEncoderConfig(outputs=NUM_DETAIL_CODES)
-# Both 0.25 GMAC per 224 x 224 image, 1.8 M and 6.6 M parameters; the published one has 4.09 GMAC.
+# 0.25 GMAC per image; the published ones have 4.09. The coarse one takes half the pixels of a side
+# and twice the channels of the detail one: 384 averaged features for its 236 codes, not 192.
 DECA_COARSE_STARTER = DecaEncoderConfig(
-    block="basic", blocks=(1, 2, 2, 2), base_width=24, hidden=512
-)
-# Half the pixels of a side for twice the channels: 384 averaged features for 236 codes, not 192.
-DECA_COARSE_HALF = DecaEncoderConfig(
     block="basic", blocks=(1, 2, 2, 2), base_width=48, hidden=512, shrink=2
 )
 DECA_DETAIL_STARTER = DecaEncoderConfig(

@@ -9,7 +9,6 @@ from mien_export.checkpoint_parts import DECA_E_FLAME
 from mien_export.checkpoints import rename_nothing
 from mien_export.networks.deca import (
     DECA_COARSE,
-    DECA_COARSE_HALF,
     DECA_COARSE_STARTER,
     DecaEncoder,
     DecaEncoderConfig,
@@ -46,15 +45,10 @@ SPEC = ExportSpec(
             "25.8 M parameters: E_flame of deca_model.tar",
             "DECA: MPI non-commercial research licence, code and weights",
         ),
-        "resnet16_narrow": _network(
-            DECA_COARSE_STARTER,
-            "1.8 M parameters, a sixteenth of the work: starter weights",
-            "mien's starter weights: Apache-2.0",
-        ),
         "resnet16_half": _network(
-            DECA_COARSE_HALF,
-            "6.6 M parameters, the same work on a quarter of the pixels",
-            "none published",
+            DECA_COARSE_STARTER,
+            "6.6 M parameters, a sixteenth of the work on a quarter of the pixels: starter weights",
+            "mien's starter weights: Apache-2.0",
         ),
     },
     default_network="resnet50",

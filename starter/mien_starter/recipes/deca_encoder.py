@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mien_export.head_model import HeadModel, read_head
-from mien_export.networks.deca import DECA_COARSE_HALF, DecaEncoder
+from mien_export.networks.deca import DECA_COARSE_STARTER, DecaEncoder
 from mien_export.networks.flame import Flame
 from mien_export.texture_space import TextureSpace, read_texture_space
 from mien_server.warping import moved, warped
@@ -218,6 +218,6 @@ def _in_image(points: torch.Tensor, camera: torch.Tensor) -> torch.Tensor:
 def make_task(recipe: Recipe, data: Sequence[Path], work: Path) -> Task:  # noqa: ARG001
     """Build the network from the seed, open the data and the head."""
     torch.manual_seed(recipe.seed)
-    encoder = DecaEncoder(DECA_COARSE_HALF)
+    encoder = DecaEncoder(DECA_COARSE_STARTER)
     photographs = Photographs(data).of_split("train")
     return DecaTask(recipe, encoder, read_head(HEAD), read_texture_space(ALBEDO), photographs)
