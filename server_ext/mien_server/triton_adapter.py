@@ -204,9 +204,15 @@ def stream_model(call: ModelCall) -> Iterator[dict[str, Array]]:
     Raises:
         ServingError: it refused or failed; the error names it.
     """
-    for response in _inference(call).exec(decoupled=True):
-        if response.has_error() or response.output_tensors():
-            yield _result(call, response)
+    responses = iter(_inference(call).exec(decoupled=True))
+    try:
+        for response in responses:
+            if response.has_error() or response.output_tensors():
+                yield _result(call, response)
+    finally:
+        # With a response that nobody took, Triton never unloads the caller.
+        for _ in responses:
+            pass
 
 
 async def _all_at_once(calls: Sequence[ModelCall]) -> list[Any]:
