@@ -67,6 +67,7 @@ def test_every_altered_character_is_noticed():
         ("mien2" + IdentityTokens(KEY, "weights").seal(Identity(EMBEDDING))[5:], "form mien2"),
         (IdentityTokens(KEY, "weights").seal(Identity(EMBEDDING))[:40], "altered"),
     ],
+    ids=["empty", "long", "short", "weights", "key", "form", "cut"],  # tokens differ each time
 )
 def test_what_cannot_be_opened_is_refused_with_the_reason(token, words):
     with pytest.raises(ServingError, match=words) as refused:
