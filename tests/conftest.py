@@ -33,6 +33,7 @@ SLOW_FIXTURES = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one process, and files together that share what is slow."""
     groups = {
