@@ -48,7 +48,7 @@ fix: $(INSTALLED)
 
 # Two processes: half of the time goes into waiting for servers to start and stop.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2
 
 test-fast: $(INSTALLED)
 	$(BIN)/python -m pytest -m "not triton and not slow and not full_size"

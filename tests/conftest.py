@@ -26,26 +26,29 @@ def embedded(repository: Path) -> Server:
     return Server(ServerOptions(repository, grpc_port=0, metrics_port=0, tritonserver="embedded"))
 
 
-# Fixtures that are slow to make, and the process in which all files that use them are run.
-SLOW_FIXTURES = {
-    **dict.fromkeys(("repository", "server", "starter_repository", "starter_server"), "shared"),
-    **dict.fromkeys(("random_repository", "random_server"), "random"),
-}
+# Files that share what is slow to make, or look for what a demo in this clone has left: one process
+# runs each group. Everything else is handed out file by file.
+TOGETHER = (
+    ("test_demo.py", "test_mien_serve.py", "test_pipelines.py", "test_readme.py",
+     "test_starter_weights.py", "test_wire.py"),
+    ("test_face_networks.py", "test_generate_faces.py", "test_synthesize.py"),
+)  # fmt: skip
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, and files together that share what is slow."""
-    groups = {
-        item.path: SLOW_FIXTURES[name]
-        for item in items
-        for name in getattr(item, "fixturenames", ())
-        if name in SLOW_FIXTURES
-    }
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            group = groups.get(item.path, item.path.relative_to(ROOT).as_posix())
-            item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Hand out files, or groups of them, instead of single tests."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduler(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.split("::")[0]
+            for group in TOGETHER:
+                if path.startswith("tests/e2e/") and path.endswith(group):
+                    return group[0]
+            return path
+
+    return Scheduler(config, log)
 
 
 @pytest.fixture(scope="session")

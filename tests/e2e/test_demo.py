@@ -15,8 +15,7 @@ from PIL import Image
 
 from mien_server.serve.repository import read_repository
 
-# It looks for what is left of a demo in this clone, which the README's commands start too.
-pytestmark = [pytest.mark.triton, pytest.mark.slow, pytest.mark.xdist_group("shared")]
+pytestmark = [pytest.mark.triton, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "demo"
