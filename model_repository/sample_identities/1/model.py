@@ -19,7 +19,11 @@ class TritonPythonModel:
         self.sampler = sampler_from_contract(contract, triton.stream_model)
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        return triton.answer_wanted(
-            requests,
-            lambda given: [self.sampler.answer(triton.given_arrays(r, self.names)) for r in given],
-        )
+        return triton.answer_wanted(requests, self.sample)
+
+    def sample(self, requests: list[Any]) -> list[Any]:
+        """One search after the other."""
+        return [
+            self.sampler.answer(triton.given_arrays(request, self.names), request.is_cancelled)
+            for request in requests
+        ]

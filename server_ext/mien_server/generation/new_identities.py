@@ -55,11 +55,14 @@ class IdentitySampler:
     ) -> None:
         self._stream_model, self._tokens, self._untrained = stream_model, tokens, untrained
 
-    def answer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def answer(
+        self, inputs: Mapping[str, Array], is_cancelled: Callable[[], bool] = lambda: False
+    ) -> dict[str, Array]:
         """Outputs of a request.
 
         Args:
             inputs: by name; what was left out is missing.
+            is_cancelled: true once nobody waits; asked before every few candidates.
 
         Raises:
             ServingError: an option is not allowed, a token is none, or too few candidates are as
@@ -71,7 +74,7 @@ class IdentitySampler:
         seed = read.whole("seed", drawn, 0, MAX_SEED)
         limit = read.number("max_similarity", MAX_SIMILARITY, -1.0, 1.0)
         others = [self._opened(bytes(token)) for token in inputs.get("others", ())]
-        kept, tried = self._kept(count, seed, limit, others)
+        kept, tried = self._kept(count, seed, limit, others, is_cancelled)
         embeddings = np.stack([embedding for _, _, embedding in kept])
         return {
             "identity_tokens": np.array([token for _, token, _ in kept], dtype=np.object_),
@@ -82,7 +85,12 @@ class IdentitySampler:
         }
 
     def _kept(
-        self, count: int, seed: int, limit: float, others: Sequence[Array]
+        self,
+        count: int,
+        seed: int,
+        limit: float,
+        others: Sequence[Array],
+        is_cancelled: Callable[[], bool],
     ) -> tuple[list[tuple[int, bytes, Array]], int]:
         """Seed, token and embedding of each, and how many candidates it took."""
         kept: list[tuple[int, bytes, Array]] = []
@@ -90,6 +98,8 @@ class IdentitySampler:
         seeds = [(seed + number) % (MAX_SEED + 1) for number in range(MAX_TRIES * count)]
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for start in range(0, len(seeds), AT_ONCE):
+                if is_cancelled():
+                    raise ServingError("CANCELLED", "the caller went away during the search")
                 wave = seeds[start : start + AT_ONCE]
                 made = zip(wave, pool.map(self._token, wave), strict=True)
                 for place, (own, token) in enumerate(made):

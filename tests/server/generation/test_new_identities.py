@@ -108,6 +108,17 @@ def test_what_cannot_be_had_is_refused(sampler, inputs, code, words):
     assert refused.value.code == code
 
 
+def test_a_search_ends_when_its_caller_has_gone():
+    generator, asked = Generator(), iter((False, True))
+    sampler = IdentitySampler(generator, TOKENS, untrained=False)
+
+    with pytest.raises(ServingError) as refused:
+        sampler.answer({"count": np.array([64], np.int32)}, lambda: next(asked))
+
+    assert refused.value.code == "CANCELLED"
+    assert len(generator.asked) == 8
+
+
 def test_a_refusal_of_the_generator_is_passed_on():
     def overloaded(call):
         raise ServingError("OVERLOADED", "later")
