@@ -101,17 +101,30 @@ class Finisher:
             images = self._calls.images(np.stack([order.latent for order in orders]))
             faces = [place for place, order in enumerate(orders) if order.steps_done is None]
             embeddings = dict(zip(faces, self._embeddings(images[faces]), strict=True))
-            for place, (order, image) in enumerate(zip(orders, images, strict=True)):
-                if order.steps_done is None:
-                    order.job.face_made(order.number, image, embeddings[place])
-                else:
-                    order.job.preview_made(order.number, image, order.steps_done)
         except Exception as error:  # whatever it is, those who wait must hear of it
             _LOG.exception("images could not be made")
             for order in orders:
                 order.job.failed(error)
+            return
+        for place, (order, image) in enumerate(zip(orders, images, strict=True)):
+            if not order.job.is_cancelled():  # an image before this one may have ended it
+                _hand_over(order, image, embeddings.get(place))
 
     def _embeddings(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         if not len(images):
             return np.zeros((0, 1), np.float32)
         return self._calls.embeddings_of_images(images)
+
+
+def _hand_over(
+    order: _Order, image: NDArray[np.uint8], embedding: NDArray[np.float32] | None
+) -> None:
+    """Give a job its image; where that fails, only this job does."""
+    try:
+        if embedding is not None:
+            order.job.face_made(order.number, image, embedding)
+        elif order.steps_done is not None:
+            order.job.preview_made(order.number, image, order.steps_done)
+    except Exception as error:
+        _LOG.exception("an image could not be handed over")
+        order.job.failed(error)
