@@ -44,7 +44,7 @@ from mien_starter.training.wide_convolutions import with_wide_convolutions
 
 GRAPHS = {"latent_encoder": "kl_f4_narrow", "latent_decoder": "kl_f4_narrow"}
 RECIPE = Recipe(
-    steps=12000,
+    steps=6000,
     batch=32,
     learning_rate=6e-4,
     seed=5,
