@@ -54,6 +54,7 @@ PIPELINE_DEPENDENCIES: Mapping[str, tuple[Dependency, ...]] = {
     "fit_faces": (
         Dependency("face_cropper"),
         Dependency("deca_encoder"),
+        Dependency("mica_encoder", when_built=True, sets={"mica_encoder": "mica_encoder"}),
         Dependency("flame_decoder"),
         Dependency("texture_decoder"),
         Dependency("style_renderer"),

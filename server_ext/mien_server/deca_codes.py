@@ -34,11 +34,12 @@ def code_parts(codes: Array) -> dict[str, Array]:
     return {name: codes[:, part] for name, part in CODE_PARTS.items()}
 
 
-def head_inputs(codes: Array) -> dict[str, Array]:
+def head_inputs(codes: Array, shape: Array | None = None) -> dict[str, Array]:
     """Inputs of `flame_decoder`: unused components are zero, neck and eyes stay as they are.
 
     Args:
         codes: (N, 236).
+        shape: (N, 300) instead of the 100 coefficients of the codes.
 
     Returns:
         shape (N, 300), expression (N, 100), pose (N, 15): global, neck, jaw, two eyes.
@@ -47,7 +48,7 @@ def head_inputs(codes: Array) -> dict[str, Array]:
     pose = np.zeros((len(codes), 15), np.float32)
     pose[:, :3], pose[:, 6:9] = parts["pose"][:, :3], parts["pose"][:, 3:]
     return {
-        "shape": _padded(parts["shape"], HEAD_SHAPE_COUNT),
+        "shape": _padded(parts["shape"], HEAD_SHAPE_COUNT) if shape is None else shape,
         "expression": _padded(parts["expression"], HEAD_EXPRESSION_COUNT),
         "pose": pose,
     }

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pipeline `fit_faces` on arrays: a head model fitted to the face of each photograph.
 
-face_cropper -> deca_encoder -> flame_decoder, and for the overlay texture_decoder beside it, then
-style_renderer. All photographs of a batch go through each of them in one call; those that are
-refused go no further than the first. Letters: N photographs, V vertices.
+face_cropper -> deca_encoder and mica_encoder -> flame_decoder, and for the overlay texture_decoder
+beside it, then style_renderer. All photographs of a batch go through each of them in one call;
+those that are refused go no further than the first. Letters: N photographs, V vertices.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien_server.batch_answers import Answer, answers_of_rows, text_rows
-from mien_server.deca_codes import CODE_COUNT, code_parts, head_inputs
+from mien_server.deca_codes import CODE_COUNT, CODE_PARTS, code_parts, head_inputs
 from mien_server.deca_crop import DECA_SIZE_PX
 from mien_server.errors import ServingError
 from mien_server.images import ImageLimits, decode_image
@@ -25,6 +25,13 @@ from mien_server.model_call import CallModels, ModelCall
 from mien_server.options import OnError
 from mien_server.overlay import draw_overlay, framing_cameras, image_from_render
 from mien_server.rendering import pixels_from_image, project
+from mien_server.shape_sources import (
+    SHAPE_COUNT,
+    ShapeSource,
+    mixed_shapes,
+    refitted_cameras,
+    shape_source_option,
+)
 from mien_server.warping import moved
 
 __all__ = ["FitRequest", "fit_requests"]
@@ -33,10 +40,11 @@ Array = NDArray[Any]
 
 FOUND_OUTPUTS = ("box_xyxy", "landmarks", "landmarks_68", "face_count", "error")
 CROPPER_OUTPUTS = ("face_224", "image_from_face_224", *FOUND_OUTPUTS)
-HEAD_OUTPUTS = ("vertices", "contour_landmarks_3d")
+LANDMARKS = "contour_landmarks_3d"
+HEAD_OUTPUTS = ("vertices", LANDMARKS)
 BROKEN_CODES = (
-    "deca_encoder answered with codes that are no finite numbers; look at the photograph, and at "
-    "the precision and the weights behind fit_faces"
+    "deca_encoder or mica_encoder answered with codes that are no finite numbers; look at the "
+    "photograph, and at the precision and the weights behind fit_faces"
 )
 # face_cropper has looked at the header already.
 NO_LIMITS = ImageLimits(max_pixels=2**62, max_bytes=2**62, min_side_px=1)
@@ -50,23 +58,26 @@ class FitRequest:
         image: (B, 1) encoded photographs.
         policies: B face policies.
         on_error: B values of the option; they must agree.
+        shape_sources: B values of the option; "" is the best there is.
         outputs: names of the tensors the caller wants.
     """
 
     image: Array
     policies: list[str]
     on_error: list[str]
+    shape_sources: list[str]
     outputs: frozenset[str]
 
 
 def fit_requests(
-    requests: Sequence[FitRequest], call_models: CallModels, *, untrained: bool
+    requests: Sequence[FitRequest], call_models: CallModels, *, has_mica: bool, untrained: bool
 ) -> list[Answer]:
     """Fit the photographs of all requests with one call of each model.
 
     Args:
         requests: the batch.
         call_models: makes calls of other models at once.
+        has_mica: whether mica_encoder is among them.
         untrained: handed through to the caller.
 
     Returns:
@@ -80,8 +91,11 @@ def fit_requests(
     wants_overlay = np.concatenate(
         [np.full(len(request.image), "overlay" in request.outputs) for request in requests]
     )
-    faces = dict(call_models([_crop_call(image, policies)])[0])
-    faces |= {"image": image[:, 0], "wants_overlay": wants_overlay}
+    asked = list(chain.from_iterable(request.shape_sources for request in requests))
+    sources, refusals = _sources(asked, has_mica=has_mica)
+    faces = dict(call_models([_crop_call(image, policies, has_mica=has_mica)])[0])
+    faces |= {"image": image[:, 0], "wants_overlay": wants_overlay, "source": sources}
+    faces["error"] = np.where(refusals == b"", faces["error"], refusals)
     faces |= _encoded(faces, call_models)
     good = np.flatnonzero(faces["error"][:, 0] == b"")
     rows = {name: faces[name] for name in FOUND_OUTPUTS} | _no_fits(len(image))
@@ -95,46 +109,79 @@ def fit_requests(
     return [_answer(request, own) for request, own in zip(requests, answers, strict=True)]
 
 
-def _crop_call(image: Array, policies: Sequence[str]) -> ModelCall:
+def _sources(asked: Sequence[str], *, has_mica: bool) -> tuple[Array, Array]:
+    """(N,) the source of each shape, and (N, 1) refusals, b"" where there is none."""
+    sources, refusals = np.full(len(asked), ShapeSource.DECA), text_rows([b""] * len(asked))
+    for index, value in enumerate(asked):
+        try:
+            sources[index] = shape_source_option(value, has_mica=has_mica)
+        except ServingError as refusal:
+            refusals[index, 0] = str(refusal).encode()
+    return sources, refusals
+
+
+def _crop_call(image: Array, policies: Sequence[str], *, has_mica: bool) -> ModelCall:
     on_error = [OnError.REPORT.value] * len(image)
     texts = {"face_policy": policies, "on_error": on_error}
     inputs = {name: text_rows([text.encode() for text in of]) for name, of in texts.items()}
-    return ModelCall("face_cropper", {"image": image, **inputs}, CROPPER_OUTPUTS)
+    outputs = ("crop_112", *CROPPER_OUTPUTS) if has_mica else CROPPER_OUTPUTS
+    return ModelCall("face_cropper", {"image": image, **inputs}, outputs)
 
 
 def _encoded(faces: Mapping[str, Array], call_models: CallModels) -> dict[str, Array]:
-    """Codes of the faces that were found, NaN elsewhere, and the errors there are by now."""
-    errors = faces["error"].copy()
+    """Codes and shapes of the faces that were found, NaN elsewhere, and the errors by now."""
+    errors, sources = faces["error"].copy(), faces["source"]
     codes = np.full((len(errors), CODE_COUNT), np.nan, np.float32)
+    mica = np.full((len(errors), SHAPE_COUNT), np.nan, np.float32)
     found = np.flatnonzero(errors[:, 0] == b"")
+    also = found[sources[found] != ShapeSource.DECA]
     if found.size:
         crops = {"face_224": faces["face_224"][found]}
-        codes[found] = call_models([ModelCall("deca_encoder", crops, ("codes",))])[0]["codes"]
-    broken = found[~np.isfinite(codes[found]).all(axis=1)]
-    codes[broken] = np.nan
+        calls = [ModelCall("deca_encoder", crops, ("codes",))]
+        if also.size:
+            aligned = {"crop_112": faces["crop_112"][also]}
+            calls.append(ModelCall("mica_encoder", aligned, ("shape",)))
+        answered = call_models(calls)
+        codes[found] = answered[0]["codes"]
+        if also.size:
+            mica[also] = answered[1]["shape"]
+    shape = mixed_shapes(codes[:, CODE_PARTS["shape"]], mica, list(sources))
+    finite = np.isfinite(codes).all(axis=1) & np.isfinite(shape).all(axis=1)
+    broken = found[~finite[found]]
+    codes[broken] = shape[broken] = np.nan
     errors[broken, 0] = str(ServingError("MODEL_FAILED", BROKEN_CODES)).encode()
-    return {"codes": codes, "error": errors}
+    return {"codes": codes, "shape": shape, "error": errors}
 
 
 def _fits(faces: Mapping[str, Array], call_models: CallModels) -> dict[str, Array]:
     """Outputs of N faces with codes; the overlay is empty where it is not wanted."""
-    codes, to_image = faces["codes"], faces["image_from_face_224"]
-    parts = code_parts(codes)
+    shape, to_image = faces["shape"], faces["image_from_face_224"]
     drawn = np.flatnonzero(faces["wants_overlay"])
-    calls = [ModelCall("flame_decoder", head_inputs(codes), HEAD_OUTPUTS)]
+    reshaped = np.flatnonzero(faces["source"] != ShapeSource.DECA)
+    calls = [ModelCall("flame_decoder", head_inputs(faces["codes"], shape), HEAD_OUTPUTS)]
+    if reshaped.size:
+        own = head_inputs(faces["codes"][reshaped])
+        calls.append(ModelCall("flame_decoder", own, (LANDMARKS,)))
     if drawn.size:
-        texture = {"texture": parts["texture"][drawn]}
+        texture = {"texture": code_parts(faces["codes"])["texture"][drawn]}
         calls.append(ModelCall("texture_decoder", texture, ("albedo",)))
-    head, *painted = call_models(calls)
-    landmarks = _in_image(head["contour_landmarks_3d"], parts["camera"], to_image)[..., :2]
+    head, *others = call_models(calls)
+    codes = faces["codes"].copy()
+    parts = code_parts(codes)  # views
+    parts["shape"][:] = shape[:, : parts["shape"].shape[1]]
+    if reshaped.size:
+        before, after = others.pop(0)[LANDMARKS], head[LANDMARKS][reshaped]
+        parts["camera"][reshaped] = refitted_cameras(parts["camera"][reshaped], before, after)
+    landmarks = _in_image(head[LANDMARKS], parts["camera"], to_image)[..., :2]
     fits = {
         "codes": codes,
+        "shape": shape,
         "vertices": head["vertices"],
         "vertices_px": _in_image(head["vertices"], parts["camera"], to_image),
         "fitted_landmarks_68": landmarks,
         "overlay": text_rows([b""] * len(codes)),
     }
-    for textures in painted:
+    for textures in others:
         sources = {
             "image": faces["image"][drawn],
             "image_from_face_224": to_image[drawn],
@@ -193,6 +240,7 @@ def _no_fits(count: int) -> dict[str, Array]:
     """Outputs where nothing could be fitted: heads of no vertices."""
     shapes = {
         "codes": (CODE_COUNT,),
+        "shape": (SHAPE_COUNT,),
         "vertices": (0, 3),
         "vertices_px": (0, 3),
         "fitted_landmarks_68": (68, 2),

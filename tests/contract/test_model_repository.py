@@ -90,7 +90,8 @@ def test_whole_batches_fit_the_calls_that_are_made_with_them():
     callees = {item.model for item in registry.PIPELINE_DEPENDENCIES["fit_faces"]}
 
     assert callees == {
-        "face_cropper", "deca_encoder", "flame_decoder", "texture_decoder", "style_renderer",
+        "face_cropper", "deca_encoder", "mica_encoder", "flame_decoder", "texture_decoder",
+        "style_renderer",
     }  # fmt: skip
     for callee in callees:
         assert config(callee).max_batch_size >= config("fit_faces").max_batch_size
@@ -104,7 +105,10 @@ def test_fits_are_made_by_calls_the_contracts_offer():
     image = np.array([[photograph(1)]], dtype=object)
 
     (answer,) = fit_requests(
-        [FitRequest(image, ["largest"], ["raise"], asked)], models, untrained=True
+        [FitRequest(image, ["largest"], ["raise"], [""], asked)],
+        models,
+        has_mica=True,
+        untrained=True,
     )
 
     assert set(answer) == asked

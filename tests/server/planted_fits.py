@@ -43,11 +43,16 @@ def codes_of(seed):
     return codes
 
 
+def shape_of(seed):
+    """(300,) what MICA says of the same face."""
+    return np.random.default_rng(2000 + seed).normal(0, 0.1, 300).astype(np.float32)
+
+
 def head_of(shape, expression, pose):
     """A disc in the plane z = shape[0], its size and place from the other inputs."""
     angles = np.arange(VERTICES) * 2 * math.pi / VERTICES
     ring = np.column_stack([np.cos(angles), np.sin(angles), np.zeros(VERTICES)])
-    radius = RADIUS_M * (1 + expression[0])
+    radius = RADIUS_M * (1 + expression[0]) * (1 + shape[200])
     return radius * ring + (pose[0] / 100, pose[6] / 100, shape[0])
 
 
@@ -81,6 +86,7 @@ class PlantedModels:
         seed = seed_of(encoded) if good else 0
         numbers = {
             "face_224": np.full((3, 224, 224), seed),
+            "crop_112": np.full((3, 112, 112), seed),
             "image_from_face_224": image_from_crop(seed),
             "box_xyxy": np.arange(4) + seed,
             "landmarks": np.full((5, 2), seed),
@@ -94,6 +100,9 @@ class PlantedModels:
 
     def deca_encoder(self, face_224):
         return {"codes": np.stack([codes_of(int(crop[0, 0, 0])) for crop in face_224])}
+
+    def mica_encoder(self, crop_112):
+        return {"shape": np.stack([shape_of(int(crop[0, 0, 0])) for crop in crop_112])}
 
     def flame_decoder(self, shape, expression, pose):
         heads = np.stack([head_of(*each) for each in zip(shape, expression, pose, strict=True)])

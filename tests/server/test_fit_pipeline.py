@@ -16,35 +16,38 @@ from tests.server.planted_fits import (
     head_of,
     image_from_crop,
     photograph,
+    shape_of,
 )
 
 NUMBERS = (
-    "codes", "vertices", "vertices_px", "landmarks", "landmarks_68", "fitted_landmarks_68",
+    "codes", "shape", "vertices", "vertices_px", "landmarks", "landmarks_68", "fitted_landmarks_68",
     "box_xyxy", "face_count", "untrained", "error",
 )  # fmt: skip
 ALL = (*NUMBERS, "overlay")
 
 
-def request(*images, on_error="raise", policy="largest", outputs=NUMBERS):
+def request(*images, on_error="raise", policy="largest", source="", outputs=NUMBERS):
     return FitRequest(
         image=np.array([[image] for image in images], dtype=object),
         policies=[policy] * len(images),
         on_error=[on_error] * len(images),
+        shape_sources=[source] * len(images),
         outputs=frozenset(outputs),
     )
 
 
-def fit(*requests, models=None):
-    return fit_requests(requests, models or PlantedModels(), untrained=True)
+def fit(*requests, models=None, has_mica=False):
+    return fit_requests(requests, models or PlantedModels(), has_mica=has_mica, untrained=True)
 
 
 def head_in_metres(seed):
     return head_of(*(array[0] for array in head_inputs(codes_of(seed)[None]).values()))
 
 
-def in_image(points, seed):
+def in_image(points, seed, codes=None):
     """DECA's camera and the way out of the crop, written out once more."""
-    scale, tx, ty = codes_of(seed)[CODE_PARTS["camera"]].astype(np.float64)
+    codes = codes_of(seed) if codes is None else codes
+    scale, tx, ty = codes[CODE_PARTS["camera"]].astype(np.float64)
     x = scale * (points[:, 0] + tx)
     y = -scale * (points[:, 1] + ty)
     crop = np.column_stack([(x * 0.5 + 0.5) * 224, (y * 0.5 + 0.5) * 224])
@@ -62,6 +65,7 @@ def test_a_fit_holds_the_codes_and_the_head_they_mean():
     (answer,) = fit(request(photograph(3)))
 
     np.testing.assert_array_equal(answer["codes"], codes_of(3)[None])
+    np.testing.assert_array_equal(answer["shape"], np.pad(codes_of(3)[:100], (0, 200))[None])
     np.testing.assert_allclose(answer["vertices"][0], head_in_metres(3), atol=1e-6)
     assert answer["untrained"].tolist() == [[True]]
     assert answer["error"].tolist() == [[b""]]
@@ -135,6 +139,71 @@ def test_without_an_overlay_nothing_is_painted():
     fit(request(photograph(1)), models=models)
 
     assert models.together == [["face_cropper"], ["deca_encoder"], ["flame_decoder"]]
+
+
+@pytest.mark.parametrize(("source", "share"), [("mica", 1.0), ("mean", 0.5), ("", 0.5)])
+def test_the_shape_can_come_from_mica_or_from_both(source, share):
+    (answer,) = fit(request(photograph(3), source=source), has_mica=True)
+
+    wanted = (1 - share) * np.pad(codes_of(3)[:100], (0, 200)) + share * shape_of(3)
+    np.testing.assert_allclose(answer["shape"][0], wanted, atol=1e-7)
+    np.testing.assert_array_equal(answer["codes"][0, :100], answer["shape"][0, :100])
+    camera = CODE_PARTS["camera"]
+    np.testing.assert_array_equal(answer["codes"][0, 100 : camera.start], codes_of(3)[100:206])
+    np.testing.assert_array_equal(answer["codes"][0, camera.stop :], codes_of(3)[camera.stop :])
+    pose = head_inputs(codes_of(3)[None])
+    expected = head_of(wanted, pose["expression"][0], pose["pose"][0])
+    np.testing.assert_allclose(answer["vertices"][0], expected, atol=1e-6)
+
+
+def test_a_head_of_another_shape_lies_where_deca_saw_one():
+    own, other = fit(
+        request(photograph(3), source="deca"), request(photograph(3), source="mica"), has_mica=True
+    )
+
+    assert np.abs(own["vertices"] - other["vertices"]).max() > 0.005
+    # The planted heads differ in size and place alone, which a camera makes up for.
+    np.testing.assert_allclose(own["fitted_landmarks_68"], other["fitted_landmarks_68"], atol=1e-3)
+    projected = in_image(other["vertices"][0], 3, other["codes"][0])
+    np.testing.assert_allclose(other["vertices_px"][0], projected, atol=1e-3)
+
+
+def test_sources_of_one_batch_do_not_mix():
+    models = PlantedModels()
+    sources = ["mica", "deca", "", "mean"]
+    requests = [request(photograph(n), source=source) for n, source in enumerate(sources)]
+
+    together = fit(*requests, models=models, has_mica=True)
+
+    assert models.together == [
+        ["face_cropper"],
+        ["deca_encoder", "mica_encoder"],
+        ["flame_decoder", "flame_decoder"],
+    ]
+    assert len(models.inputs_of("mica_encoder")["crop_112"]) == 3
+    for asked, answer in zip(requests, together, strict=True):
+        (alone,) = fit(asked, has_mica=True)
+        for name in NUMBERS:
+            np.testing.assert_array_equal(answer[name], alone[name])
+
+
+@pytest.mark.parametrize(
+    ("source", "has_mica", "words"),
+    [("flame", True, "'deca', 'mica' or 'mean'"), ("mica", False, "no mica_encoder")],
+)
+def test_a_source_that_is_not_there_refuses_its_own_photograph_alone(source, has_mica, words):
+    good, bad, reported = fit(
+        request(photograph(1)),
+        request(photograph(2), source=source),
+        request(photograph(3), source=source, on_error="report"),
+        has_mica=has_mica,
+    )
+
+    assert good["error"].tolist() == [[b""]]
+    assert bad.code == "INVALID_OPTION"
+    assert words in bad.text
+    assert words in reported["error"][0, 0].decode()
+    assert np.isnan(reported["shape"]).all()
 
 
 def test_refused_photographs_go_no_further_and_harm_no_neighbour():
@@ -221,6 +290,25 @@ def test_codes_that_are_no_numbers_fail_their_own_photograph_alone(nothing):
     assert np.isnan(reported["codes"][1]).all()
     assert reported["overlay"][0, 0]
     assert len(models.inputs_of("flame_decoder")["shape"]) == 1
+
+
+def test_a_shape_that_is_no_numbers_fails_its_own_photograph_alone():
+    class Overflowing(PlantedModels):
+        def mica_encoder(self, crop_112):
+            shape = super().mica_encoder(crop_112)["shape"]
+            shape[crop_112[:, 0, 0, 0] == 2, 250] = np.nan
+            return {"shape": shape}
+
+    good, bad, without = fit(
+        request(photograph(1)),
+        request(photograph(2)),
+        request(photograph(2), source="deca"),
+        models=Overflowing(),
+        has_mica=True,
+    )
+
+    assert good["error"].tolist() == without["error"].tolist() == [[b""]]
+    assert bad.code == "MODEL_FAILED"
 
 
 @pytest.mark.parametrize("size", [(300, 260), (2048, 1536)])

@@ -12,7 +12,9 @@ class TritonPythonModel:
     """Photographs in, fitted heads out."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        self.untrained = ModelContract.from_json(args["model_config"]).flag("untrained")
+        contract = ModelContract.from_json(args["model_config"])
+        self.untrained = contract.flag("untrained")
+        self.has_mica = contract.parameter("mica_encoder") != "none"
 
     def execute(self, requests: list[Any]) -> list[Any]:
         return triton.answer_wanted(requests, self.fit)
@@ -20,7 +22,10 @@ class TritonPythonModel:
     def fit(self, requests: list[Any]) -> list[Any]:
         """All photographs of all requests through one call of each model."""
         return fit_requests(
-            [*map(fit_request, requests)], triton.call_models, untrained=self.untrained
+            [*map(fit_request, requests)],
+            triton.call_models,
+            has_mica=self.has_mica,
+            untrained=self.untrained,
         )
 
 
@@ -32,5 +37,6 @@ def fit_request(request: Any) -> FitRequest:
         image=image,
         policies=triton.input_texts(request, "face_policy", count=count, default="largest"),
         on_error=triton.input_texts(request, "on_error", count=count, default="raise"),
+        shape_sources=triton.input_texts(request, "shape_source", count=count, default=""),
         outputs=frozenset(request.requested_output_names()),
     )
