@@ -25,7 +25,7 @@ from mien._errors import InvalidOptionError, MienError
 from mien._fitted import FittedFace
 from mien._generated import FacePreview, GeneratedFace, GenerationProgress, GenerationStarted
 from mien._generation_requests import BlendingOrder, Solver, StylePart
-from mien._requests import FacePolicy
+from mien._requests import FacePolicy, ShapeSource
 from mien._types import Face, Verification
 from mien._words import evidence_in_words, pose_in_words, threshold_in_words
 
@@ -111,7 +111,12 @@ def _embed(client: Client, args: argparse.Namespace) -> int:
 
 
 def _fit(client: Client, args: argparse.Namespace) -> int:
-    answer = client.fit(args.image, face_policy=args.face_policy, overlay=args.overlay is not None)
+    answer = client.fit(
+        args.image,
+        face_policy=args.face_policy,
+        shape_source=args.shape_source,
+        overlay=args.overlay is not None,
+    )
     lines = [
         ("face", _box(answer.face)),
         ("head", f"{len(answer.vertices)} vertices, {pose_in_words(answer.pose.tolist())}"),
@@ -299,6 +304,11 @@ def _parser() -> argparse.ArgumentParser:
                 help="decide at this false match rate, such as 1e-3, instead of the default",
             )
         if name == "fit":
+            command.add_argument(
+                "--shape-source",
+                choices=get_args(ShapeSource),
+                help="whose shape the head has; default the best that the server has",
+            )
             command.add_argument(
                 "--overlay", metavar="PNG", help="write the photograph with the head over it here"
             )

@@ -52,7 +52,7 @@ from mien._generation_requests import (
 )
 from mien._identity_requests import sample_identities_rpc
 from mien._images import ImageInput, encoded_image
-from mien._requests import FacePolicy
+from mien._requests import FacePolicy, ShapeSource, fit_rpc
 from mien._transport import GrpcTransport, Transport
 from mien._types import Embedding, ServerStatus, Verification
 
@@ -155,6 +155,7 @@ class Client:
         image: ImageInput,
         *,
         face_policy: FacePolicy = "largest",
+        shape_source: ShapeSource | None = None,
         overlay: bool = False,
         deadline_s: float | None = None,
     ) -> FittedFace:
@@ -164,6 +165,8 @@ class Client:
             image: a path, encoded bytes, a uint8 array, RGB (H, W, 3) or grey (H, W), or a PIL
                 image.
             face_policy: "largest" takes the largest face, "single" refuses several.
+            shape_source: whose shape the head has, "deca", "mica", or the "mean" of both; None is
+                the best that the server has.
             overlay: also render the head over the photograph.
             deadline_s: for everything, retries included.
 
@@ -172,7 +175,8 @@ class Client:
         """
         budget = self._budget(deadline_s, FIT_DEADLINE_S)
         encoded = encoded_image(image, "image")
-        return self._run(fit_flow(encoded, face_policy, overlay, budget, self._cache))
+        rpc = fit_rpc(encoded, face_policy, shape_source, overlay=overlay)
+        return self._run(fit_flow(rpc, budget, self._cache))
 
     def generate(
         self,

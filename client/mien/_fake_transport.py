@@ -101,6 +101,7 @@ class FakeTransport:
             "untrained": untrained,
             "embedding": [1.0] + [0.0] * 511 if embedding is None else embedding,
             "codes": 0.0 if codes is None else codes,
+            "shape": 0.0 if codes is None else np.pad(np.asarray(codes)[..., :100], (0, 200)),
             "vertices": _VERTICES,
             "vertices_px": _VERTICES_PX,
             "landmarks_68": np.nan,

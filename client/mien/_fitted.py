@@ -18,11 +18,12 @@ __all__ = ["FittedFace"]
 class FittedFace:
     """A head model in the shape, expression and pose of a face, with its colours and its light.
 
-    The codes are DECA's 236 (Feng et al. 2021); by name they are `shape`, `texture`, `expression`,
-    `pose`, `camera` and `light`. Arrays are float32 and read-only.
+    The codes are DECA's 236 (Feng et al. 2021): the first 100 of `shape`, then `texture`,
+    `expression`, `pose`, `camera` and `light`. Arrays are float32 and read-only.
 
     Attributes:
         codes: (236,) in DECA's order.
+        shape: (300,) identity components of the head model, in standard deviations.
         vertices: (V, 3) metres, of the posed head: x to the image's right, y up, z to the viewer.
         vertices_px: (V, 3) the same in pixels of the image; z away from the viewer, same scale.
         face: the face it was fitted to, with the five landmarks that were found.
@@ -36,6 +37,7 @@ class FittedFace:
     """
 
     codes: NDArray[np.float32]
+    shape: NDArray[np.float32]
     vertices: NDArray[np.float32]
     vertices_px: NDArray[np.float32]
     face: Face
@@ -44,11 +46,6 @@ class FittedFace:
     overlay: bytes | None
     untrained: bool
     request_id: str
-
-    @property
-    def shape(self) -> NDArray[np.float32]:
-        """(100,) identity components of the head model, in standard deviations."""
-        return self.codes[:100]
 
     @property
     def texture(self) -> NDArray[np.float32]:

@@ -29,7 +29,6 @@ from mien._requests import (
     config_rpc,
     embed_rpc,
     embedding_from_response,
-    fit_rpc,
     fitted_face_from_response,
     ready_rpc,
     stamp_timeout,
@@ -180,13 +179,9 @@ def embed_flow(
     return embedding_from_response(rpc, response, untrained=untrained)
 
 
-def fit_flow(
-    image: bytes, face_policy: str, overlay: bool, budget: Budget, cache: UntrainedCache
-) -> Flow[FittedFace]:
+def fit_flow(rpc: Rpc, budget: Budget, cache: UntrainedCache) -> Flow[FittedFace]:
     """Fit a head to one encoded image."""
-    rpc = fit_rpc(image, face_policy, overlay=overlay)
-    response = yield from _retried(rpc, budget, cache)
-    return fitted_face_from_response(rpc, response, overlay=overlay)
+    return fitted_face_from_response(rpc, (yield from _retried(rpc, budget, cache)))
 
 
 def sample_identities_flow(

@@ -29,6 +29,7 @@ from mien._types import Embedding, Face, Verification
 __all__ = [
     "FacePolicy",
     "Rpc",
+    "ShapeSource",
     "answered_tensors",
     "config_rpc",
     "embed_rpc",
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 FacePolicy: TypeAlias = Literal["largest", "single"]
+ShapeSource: TypeAlias = Literal["deca", "mica", "mean"]
 
 VERIFY_MODEL = "verify_faces"
 EMBED_MODEL = "embed_faces"
@@ -80,10 +82,11 @@ EMBED_OUTPUTS = (
     TensorSpec("detection_score", "FP32", (1,)),
     TensorSpec("face_count", "INT32", (1,)),
 )
-FIT_INPUTS = EMBED_INPUTS
+FIT_INPUTS = (*EMBED_INPUTS, TensorSpec("shape_source", "BYTES", (1,)))
 OVERLAY = TensorSpec("overlay", "BYTES", (1,))  # asked for only where it is wanted
 FIT_OUTPUTS = (
     TensorSpec("codes", "FP32", (236,)),
+    TensorSpec("shape", "FP32", (300,)),
     TensorSpec("vertices", "FP32", (-1, 3)),
     TensorSpec("vertices_px", "FP32", (-1, 3)),
     TensorSpec("landmarks", "FP32", (5, 2)),
@@ -127,9 +130,9 @@ def embed_rpc(image: bytes, face_policy: str) -> Rpc:
     return infer_rpc(EMBED_MODEL, EMBED_INPUTS, values, EMBED_OUTPUTS)
 
 
-def fit_rpc(image: bytes, face_policy: str, *, overlay: bool) -> Rpc:
+def fit_rpc(image: bytes, face_policy: str, shape_source: str | None, *, overlay: bool) -> Rpc:
     """The inference that fits a head to one encoded image."""
-    values = (image, _checked_policy(face_policy))
+    values = (image, _checked_policy(face_policy), _checked_source(shape_source))
     return infer_rpc(FIT_MODEL, FIT_INPUTS, values, _fit_outputs(overlay=overlay))
 
 
@@ -223,21 +226,18 @@ def embedding_from_response(rpc: Rpc, response: Any, *, untrained: bool) -> Embe
     )
 
 
-def fitted_face_from_response(rpc: Rpc, response: Any, *, overlay: bool) -> FittedFace:
+def fitted_face_from_response(rpc: Rpc, response: Any) -> FittedFace:
     """Read the answer to `fit_rpc`.
-
-    Args:
-        rpc: what was asked.
-        response: ModelInferResponse.
-        overlay: whether it was asked for.
 
     Raises:
         ContractError: it is no such answer.
     """
-    finite = ("codes", "vertices", "vertices_px", "fitted_landmarks_68", "box_xyxy")
+    overlay = OVERLAY.name in {output.name for output in rpc.request.outputs}
+    finite = ("codes", "shape", "vertices", "vertices_px", "fitted_landmarks_68", "box_xyxy")
     tensors = answered_tensors(rpc, response, _fit_outputs(overlay=overlay), finite=finite)
     return FittedFace(
         codes=tensors["codes"],
+        shape=tensors["shape"],
         vertices=tensors["vertices"],
         vertices_px=tensors["vertices_px"],
         face=_face(tensors, face_count=int(tensors["face_count"][0])),
@@ -284,6 +284,17 @@ def _checked_policy(face_policy: str) -> bytes:
             code="INVALID_OPTION",
         )
     return face_policy.encode()
+
+
+def _checked_source(shape_source: str | None) -> bytes | None:
+    allowed = get_args(ShapeSource)
+    if shape_source is not None and shape_source not in allowed:
+        raise InvalidOptionError(
+            f"shape_source is {shape_source!r}; allowed are {', '.join(map(repr, allowed))}. Leave "
+            "it out for the best that the server has",
+            code="INVALID_OPTION",
+        )
+    return None if shape_source is None else shape_source.encode()
 
 
 def _checked_fmr(fmr: float | None) -> float | None:

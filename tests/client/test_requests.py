@@ -165,12 +165,27 @@ def test_fitted_face_holds_what_the_server_said(call):
 def test_codes_of_a_fitted_face_are_named_in_decas_order(client):
     answer = client.fit(b"a")
 
-    assert_array_equal(answer.shape, np.arange(100))
+    assert_array_equal(answer.shape, np.arange(300))
     assert_array_equal(answer.texture, np.arange(100, 150))
     assert_array_equal(answer.expression, np.arange(150, 200))
     assert_array_equal(answer.pose, np.arange(200, 206))
     assert_array_equal(answer.camera, [206, 207, 208])
     assert_array_equal(answer.light, np.arange(209, 236).reshape(9, 3))
+
+
+@pytest.mark.parametrize("source", ["deca", "mica", "mean", None])
+def test_the_source_of_the_shape_is_asked_for_by_name(call, triton, source):
+    call("fit", b"a", shape_source=source)
+
+    sent = inputs_on_the_wire(triton.calls[-1].request).get("shape_source")
+    assert sent == (None if source is None else ("BYTES", (1, 1), [source.encode()]))
+
+
+def test_a_source_of_the_shape_that_there_is_not_is_refused(call, triton):
+    with pytest.raises(InvalidOptionError, match="'flame'; allowed are 'deca', 'mica', 'mean'"):
+        call("fit", b"a", shape_source="flame")
+
+    assert triton.calls == []
 
 
 def test_landmark_error_is_the_mean_distance_or_none_without_a_landmarker(client, triton):
@@ -199,9 +214,13 @@ def test_a_head_may_have_any_number_of_vertices_but_only_three_coordinates(call,
         call("fit", b"a")
 
 
-@pytest.mark.parametrize("name", ["codes", "vertices", "vertices_px", "fitted_landmarks_68"])
+@pytest.mark.parametrize(
+    "name", ["codes", "shape", "vertices", "vertices_px", "fitted_landmarks_68"]
+)
 def test_a_fit_of_numbers_that_are_none_is_refused(call, triton, name):
-    shape = {"codes": (1, 236), "fitted_landmarks_68": (1, 68, 2)}.get(name, (1, 4, 3))
+    shape = {"codes": (1, 236), "shape": (1, 300), "fitted_landmarks_68": (1, 68, 2)}.get(
+        name, (1, 4, 3)
+    )
     triton.script("fit_faces", Reply({name: fp32(*[NAN] * int(np.prod(shape)), shape=shape)}))
 
     with pytest.raises(ContractError, match=f"{name}.*NaN"):

@@ -26,6 +26,7 @@ def fit(*, overlay_side=2 * SIDE, **changes):
     Image.new("RGB", (overlay_side, overlay_side), (0, 0, 255)).save(buffer, "PNG")
     return FittedFace(**{
         "codes": np.zeros(236, np.float32),
+        "shape": np.zeros(300, np.float32),
         "vertices": np.zeros((3, 3), np.float32),
         "vertices_px": np.float32([(90, 40, 0), (210, 100, 0), (150, 220, 0)]),
         "face": Face(BOX, FIVE),

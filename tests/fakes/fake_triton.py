@@ -96,6 +96,7 @@ _DEFAULT_OUTPUTS: dict[str, dict[str, Tensor]] = {
     },
     "fit_faces": {
         "codes": fp32(*map(float, range(236)), shape=(1, 236)),
+        "shape": fp32(*map(float, range(300)), shape=(1, 300)),
         "vertices": fp32(*map(float, range(12)), shape=(1, 4, 3)),
         "vertices_px": fp32(*map(float, range(100, 112)), shape=(1, 4, 3)),
         "landmarks": _LANDMARKS,

@@ -50,12 +50,26 @@ class PlantedClient:
             raise NoFaceError("none", model_name="fit_faces", request_id="1", status="INVALID")
         return Face((0, 0, 1, 1), points_5 + off), points_68 + off
 
-    def fit(self, image):
+    def fit(self, image, shape_source):
+        if shape_source == "deca":
+            return self.fit_of_deca()
         self.fitted += 1
         face, points_68 = self.face(self.fitted)
         codes = self.photographs.labels["codes"][self.fitted]
         nothing = np.zeros((1, 3), np.float32)
-        return FittedFace(codes, nothing, nothing, face, points_68, points_68, None, False, "1")
+        shape = np.pad(codes[:100], (0, 200))
+        return FittedFace(
+            codes, shape, nothing, nothing, face, points_68, points_68, None, False, "1"
+        )
+
+    def fit_of_deca(self):
+        face, points_68 = self.face(self.fitted)
+        nothing = np.zeros((1, 3), np.float32)
+        mean = np.zeros(300, np.float32)
+        codes = np.zeros(236, np.float32)
+        return FittedFace(
+            codes, mean, nothing, nothing, face, points_68, points_68, None, False, ""
+        )
 
     def embed(self, image):
         self.embedded += 1
@@ -77,6 +91,7 @@ def test_planted_errors_are_what_is_measured(photographs, monkeypatch):
     assert figures["nme_5_mean"] == pytest.approx(0.02)
     assert figures["pose_deg_mean"] == pytest.approx(0, abs=1e-3)
     assert figures["mesh_mm_mean"] < 1e-4 < figures["mean_head_mm_mean"]
+    assert figures["deca_ratio_to_mean_head"] == pytest.approx(1)
     assert figures["fnmr_at_fmr_1e3"] == 0
     assert figures["mated_pairs"] == PEOPLE * SHOTS * (SHOTS - 1) / 2
 
@@ -90,7 +105,7 @@ def test_faces_that_are_not_found_or_lie_elsewhere_are_missed_and_counted(photog
 
 def test_a_server_without_fits_is_measured_without_them(photographs, monkeypatch):
     class Unfit(PlantedClient):
-        def fit(self, image):
+        def fit(self, image, shape_source):
             raise ModelNotFoundError(
                 "none", model_name="fit_faces", request_id="1", status="NOT_FOUND"
             )

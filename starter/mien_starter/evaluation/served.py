@@ -8,7 +8,8 @@ not among the errors of what was found.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -26,6 +27,8 @@ __all__ = ["measure_server"]
 
 Answer = TypeVar("Answer")
 
+# The head's shape as the server thinks best, and as the encoder alone has it.
+SHAPE_SOURCES: tuple[Literal["deca"] | None, ...] = (None, "deca")
 # A fit whose face lies elsewhere is of something else: in distances between the true eyes.
 _SAME_FACE = 1.0
 
@@ -46,13 +49,14 @@ def measure_server(
 
     Returns:
         Figures of detection, five landmarks and verification; with fits also of 68 landmarks, heads
-        and pose.
+        and pose; "deca_" heads have the shape of deca_encoder alone.
 
     Raises:
         mien.MienError: the server cannot be reached, or does not embed.
     """
     embeddings: list[Embedding | None] = []
-    fits: list[FittedFace | None] = []
+    fits: dict[Literal["deca"] | None, list[FittedFace | None]]
+    fits = {source: [] for source in SHAPE_SOURCES}
     fits_are_served = True
     with Client(address) as client:
         for index in range(len(photographs)):
@@ -60,13 +64,18 @@ def measure_server(
             embeddings.append(_or_none(client.embed, encoded))
             if fits_are_served:
                 try:
-                    fits.append(_or_none(client.fit, encoded))
+                    for source, answers in fits.items():
+                        answers.append(_or_none(partial(client.fit, shape_source=source), encoded))
                 except ModelNotFoundError:
                     fits_are_served = False
             on_progress(index + 1)
     figures = _embedding_figures(embeddings, photographs.labels)
     if fits_are_served:
-        figures |= _fit_figures(fits, photographs.labels, head)
+        figures |= _fit_figures(fits[None], photographs.labels, head)
+        figures |= {
+            f"deca_{name}": value
+            for name, value in _shape_figures(fits["deca"], photographs.labels, head).items()
+        }
     return figures
 
 
@@ -89,19 +98,33 @@ def _embedding_figures(
 def _fit_figures(
     fits: list[FittedFace | None], labels: dict[str, NDArray[Any]], head: HeadModel
 ) -> dict[str, float]:
-    rows = _right_rows([None if fit is None else fit.face for fit in fits], labels)
-    found = [fit for row in rows if (fit := fits[row]) is not None]
-    truth = {name: values[rows] for name, values in labels.items()}
+    found, truth = _right_fits(fits, labels)
     codes = np.stack([fit.codes for fit in found])
     points_68 = np.stack([fit.landmarks_68 for fit in found])
     errors = landmark_errors(points_68, truth["landmarks_68"], truth["landmarks_68"])
     pose_deg = pose_errors_deg(codes[:, 200:203], truth["pose"][:, :3])
     return {
         **{f"nme_68_{name}": value for name, value in vars(landmark_figures(errors)).items()},
-        **head_figures(head, codes[:, :100], truth["shape"]),
+        **head_figures(head, np.stack([fit.shape for fit in found]), truth["shape"]),
         "pose_deg_mean": float(pose_deg.mean()),
         "pose_deg_percentile_90": float(np.percentile(pose_deg, 90)),
     }
+
+
+def _shape_figures(
+    fits: list[FittedFace | None], labels: dict[str, NDArray[Any]], head: HeadModel
+) -> dict[str, float]:
+    found, truth = _right_fits(fits, labels)
+    return head_figures(head, np.stack([fit.shape for fit in found]), truth["shape"])
+
+
+def _right_fits(
+    fits: list[FittedFace | None], labels: dict[str, NDArray[Any]]
+) -> tuple[list[FittedFace], dict[str, NDArray[Any]]]:
+    """Fits to the right faces, and the labels of those."""
+    rows = _right_rows([None if fit is None else fit.face for fit in fits], labels)
+    found = [fit for row in rows if (fit := fits[row]) is not None]
+    return found, {name: values[rows] for name, values in labels.items()}
 
 
 def _right_rows(faces: list[Face | None], labels: dict[str, NDArray[Any]]) -> list[int]:
