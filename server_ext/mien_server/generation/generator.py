@@ -29,11 +29,7 @@ from mien_server.errors import ServingError
 from mien_server.generation.calls import LATENT_SHAPE, MAX_ROWS, GenerationCalls
 from mien_server.generation.events import EventKind, EventStream, event
 from mien_server.generation.finishing import Finisher
-from mien_server.generation.identity_tokens import (
-    KEY_BYTES,
-    IdentityTokens,
-    identity_key,
-)
+from mien_server.generation.identity_tokens import IdentityTokens
 from mien_server.generation.job import GenerationJob, PortraitJob
 from mien_server.generation.options import (
     DEFAULT_STEPS,
@@ -43,6 +39,7 @@ from mien_server.generation.options import (
 )
 from mien_server.generation.references import References
 from mien_server.model_call import CallModels
+from mien_server.sealing import KEY_BYTES, identity_key
 
 __all__ = ["FaceGenerator", "GeneratorSettings", "generator_from_contract"]
 

@@ -19,14 +19,10 @@ from mien_server.contract import ModelContract
 from mien_server.diffusion.noise import MAX_SEED
 from mien_server.errors import ServingError
 from mien_server.generation.events import EventKind
-from mien_server.generation.identity_tokens import (
-    EMBEDDING_COUNT,
-    IDENTITY_KEY_VARIABLE,
-    IdentityTokens,
-    identity_key,
-)
+from mien_server.generation.identity_tokens import EMBEDDING_COUNT, IdentityTokens
 from mien_server.generation.options import OptionReader
 from mien_server.model_call import ModelCall
+from mien_server.sealing import IDENTITY_KEY_VARIABLE, identity_key
 
 __all__ = ["IdentitySampler", "sampler_from_contract"]
 

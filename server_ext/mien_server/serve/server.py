@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from mien_server.generation.identity_tokens import IDENTITY_KEY_VARIABLE, new_identity_key
+from mien_server.sealing import IDENTITY_KEY_VARIABLE, new_key
 from mien_server.serve.control import Control
 from mien_server.serve.errors import ServeError
 from mien_server.serve.installation import Installation, find_installation
@@ -206,7 +206,7 @@ class Server:
         self._process = TritonProcess(
             [str(self.installation.binary), *self._arguments()],
             environment={
-                IDENTITY_KEY_VARIABLE: new_identity_key(),  # unless the environment has one
+                IDENTITY_KEY_VARIABLE: new_key(),  # unless the environment has one
                 **self.installation.environment,
                 THREADS_VARIABLE: str(threads),
             },
