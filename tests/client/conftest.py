@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A fake Triton, and one way to call it through either client."""
+"""Fake servers, and one way to call them through either client."""
 
 import asyncio
 
 import pytest
 
 from mien import AsyncClient, Client, Retry
+from mien import _synthesis_endpoints as endpoints
+from tests.fakes.fake_generator import FakeGenerator
 from tests.fakes.fake_triton import FakeTriton
 
 PATIENCE_S = 10
@@ -82,3 +84,23 @@ def generate(request, triton):
 
 def wait_until_cancelled(triton):
     assert triton.calls[-1].cancelled.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def short_waits(monkeypatch):
+    backoff = Retry(initial_backoff_s=0.001, max_backoff_s=0.01)
+    monkeypatch.setattr(endpoints, "BACKOFF", backoff)
+
+
+@pytest.fixture
+def server(short_waits):
+    """Makes faces for training sets."""
+    with FakeGenerator() as server:
+        yield server
+
+
+@pytest.fixture
+def other(short_waits):
+    """Another server with the same generator, whose tokens have another key."""
+    with FakeGenerator(key="other") as server:
+        yield server
