@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training sets by servers that are overloaded, die, come back, or have another generator."""
 
-import threading
 import time
 
 import pytest
@@ -151,20 +150,10 @@ def test_faces_that_were_not_asked_for_are_refused(tmp_path, server):
 
 
 def test_no_more_requests_are_in_flight_than_allowed(tmp_path, server):
-    server.script("generate_faces", *[Hang()] * 20)
-    seen = []
+    server.script("generate_faces", *[Hang()] * 3)
 
-    def look():
-        deadline = time.monotonic() + PATIENCE_S
-        while len(server.portions) < 3 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(0.3)
-        seen.append(len(server.portions))
-        server._scripts.clear()
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
     make(tmp_path, server, identities=10, shard_size=2, in_flight=3, deadline_s=2)
-    watcher.join()
 
-    assert seen == [3]
+    # What was given up is asked for first, so a fourth request for anything else came too early.
+    assert len(set(server.portions[:3])) == 3
+    assert server.portions[3] in server.portions[:3]
