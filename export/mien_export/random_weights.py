@@ -33,7 +33,7 @@ def fill_randomly(module: nn.Module, examples: Sequence[Array], seed: int) -> No
 
 @torch.no_grad()
 def _draw(part: nn.Module, generator: torch.Generator) -> None:
-    if isinstance(part, nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+    if isinstance(part, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.Linear):
         # Kaiming, fan in: keeps the variance of activations through the layers. A last layer may
         # ask for less, where what it gives has a scale of its own.
         deviation = getattr(part, "random_gain", 1.0) * (2.0 / _fan_in(part)) ** 0.5
@@ -50,7 +50,9 @@ def _draw(part: nn.Module, generator: torch.Generator) -> None:
             parameter.normal_(0.0, 1.0, generator=generator)
 
 
-def _fan_in(part: nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d | nn.Linear) -> float:
+def _fan_in(
+    part: nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.Linear,
+) -> float:
     if isinstance(part, nn.ConvTranspose2d):  # an output meets every stride-th place of the kernel
         return part.weight[:, 0].numel() / math.prod(part.stride)
     return part.weight[0].numel()
