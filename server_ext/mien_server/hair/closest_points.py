@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Closest points on a triangle mesh, exactly, through Warp's tree of triangles.
+
+Letters: N points, V vertices, F triangles. Safe to call from several threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import warp as wp
+from numpy.typing import ArrayLike, NDArray
+
+from mien_server.hair.kernels import closest as kernels
+from mien_server.rendering.warp_runtime import device_array, load_kernels
+
+__all__ = ["OnMesh", "closest_points", "heights_above"]
+
+_FAR_M = 1e3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OnMesh:
+    """Points on a mesh.
+
+    Attributes:
+        points: (N, 3) float32.
+        face: (N,) int32 triangles they lie on.
+        weights: (N, 3) float32 barycentric, of the triangle's corners.
+    """
+
+    points: NDArray[np.float32]
+    face: NDArray[np.int32]
+    weights: NDArray[np.float32]
+
+
+def closest_points(
+    points: ArrayLike, vertices: ArrayLike, faces: ArrayLike, *, device: str = "cpu"
+) -> OnMesh:
+    """The point of a mesh that is closest to each point.
+
+    Args:
+        points: (N, 3) within a kilometre of the mesh.
+        vertices: (V, 3).
+        faces: (F, 3) int, F 1 or more.
+        device: Warp's name, such as "cpu".
+    """
+    mesh, targets = _on_device(points, vertices, faces, device)
+    found = wp.empty(targets.shape, dtype=wp.vec3f, device=device)
+    face = wp.empty(targets.shape, dtype=wp.int32, device=device)
+    weights = wp.empty(targets.shape, dtype=wp.vec3f, device=device)
+    wp.launch(
+        kernels.closest,
+        dim=targets.shape,
+        inputs=[mesh.id, targets, _FAR_M],
+        outputs=[found, face, weights],
+        device=device,
+    )
+    return OnMesh(found.numpy(), face.numpy(), weights.numpy())
+
+
+def heights_above(
+    points: ArrayLike,
+    vertices: ArrayLike,
+    faces: ArrayLike,
+    *,
+    reach: float = _FAR_M,
+    device: str = "cpu",
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """How high each point lies above a surface whose triangles run counter-clockwise from outside.
+
+    Side is told by the normals about the closest point, so that holes such as a cut neck do no
+    harm away from their edge.
+
+    Args:
+        points: (N, 3).
+        vertices: (V, 3).
+        faces: (F, 3) int, F 1 or more.
+        reach: metres; farther points are infinitely high.
+        device: Warp's name.
+
+    Returns:
+        (N,) float32 metres, negative inside, and (N, 3) float32 closest points, the point itself
+        where there is none within reach.
+    """
+    mesh, targets = _on_device(points, vertices, faces, device)
+    found = wp.empty(targets.shape, dtype=wp.vec3f, device=device)
+    height = wp.empty(targets.shape, dtype=wp.float32, device=device)
+    wp.launch(
+        kernels.closest_signed,
+        dim=targets.shape,
+        inputs=[mesh.id, targets, reach],
+        outputs=[found, height],
+        device=device,
+    )
+    return height.numpy(), found.numpy()
+
+
+def _on_device(
+    points: ArrayLike, vertices: ArrayLike, faces: ArrayLike, device: str
+) -> tuple[Any, Any]:
+    load_kernels(kernels, device)
+    corners = np.ascontiguousarray(faces, np.int32)
+    places = np.ascontiguousarray(vertices, np.float32)
+    targets = np.ascontiguousarray(points, np.float32)
+    mesh = wp.Mesh(
+        device_array(places, wp.vec3f, device),
+        device_array(corners.reshape(-1), wp.int32, device),
+    )
+    return mesh, device_array(targets, wp.vec3f, device)
