@@ -114,9 +114,9 @@ def test_the_segmenter_is_within_two_megabytes():
     assert 2 * count_parameters(HairSegmenter, HAIR_SEGMENTER) < 2e6
 
 
-def test_probabilities_of_hair_and_skin_are_the_last_two_of_three_classes():
+def test_probabilities_of_hair_and_body_are_the_last_two_of_three_classes():
     class Sure(torch.nn.Module):
-        """Sees -1..1; hair where it is bright, skin where it is dark, nothing where it is grey."""
+        """Sees -1..1; hair where it is bright, body where it is dark, nothing where it is grey."""
 
         def forward(self, x):
             grey = x.mean(dim=1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mien's own network that tells hair, skin and everything else apart in a portrait.
+"""mien's own network that tells hair, the rest of a person and everything else apart.
 
 Letters  B batch, C channels.
 
@@ -21,7 +21,7 @@ from mien_export.networks.landmarker import Block
 
 __all__ = ["HAIR_SEGMENTER", "NUM_CLASSES", "HairSegmenter", "HairSegmenterConfig", "Likelihoods"]
 
-NUM_CLASSES = 3  # background, hair, skin
+NUM_CLASSES = 3  # background, hair, body
 _HALVINGS = 5
 
 
@@ -93,7 +93,7 @@ class HairSegmenter(nn.Module):
 
 
 class Likelihoods(nn.Module):
-    """A segmenter from raw crops to probabilities of hair and of skin."""
+    """A segmenter from raw crops to probabilities of hair and of the body."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

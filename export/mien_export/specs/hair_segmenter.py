@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""hair_segmenter: a portrait to the probabilities of hair and of skin."""
+"""hair_segmenter: a portrait to the probabilities of hair and of the body."""
 
 from __future__ import annotations
 
