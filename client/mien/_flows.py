@@ -192,7 +192,7 @@ def sample_identities_flow(
 
 
 def status_flow(budget: Budget, cache: UntrainedCache) -> Flow[ServerStatus]:
-    """Ask the server how it is, and about every pipeline this client can call."""
+    """Ask the server how it is, and about every public pipeline."""
 
     def ask(method: str, request: Any) -> Flow[Any]:
         return _retried(Rpc(method, request), budget, cache)

@@ -52,7 +52,16 @@ EMBED_MODEL = "embed_faces"
 FIT_MODEL = "fit_faces"
 GENERATE_MODEL = "generate_faces"  # its tensors are in `_generation_requests`
 SAMPLE_IDENTITIES_MODEL = "sample_identities"  # its tensors are in `_identity_requests`
-PIPELINES = (EMBED_MODEL, FIT_MODEL, GENERATE_MODEL, VERIFY_MODEL)
+# All that are public: those without a method here can be called by any client of Triton's.
+PIPELINES = (
+    EMBED_MODEL,
+    "encode_styles",
+    FIT_MODEL,
+    GENERATE_MODEL,
+    SAMPLE_IDENTITIES_MODEL,
+    "sample_styles",
+    VERIFY_MODEL,
+)
 
 FACE_POLICY = TensorSpec("face_policy", "BYTES", (1,))
 VERIFY_INPUTS = (

@@ -80,8 +80,11 @@ def test_status_answers_ready():
     assert status.ready
     assert [(p.name, p.ready) for p in status.pipelines] == [
         ("embed_faces", True),
+        ("encode_styles", True),
         ("fit_faces", True),
         ("generate_faces", True),
+        ("sample_identities", True),
+        ("sample_styles", True),
         ("verify_faces", True),
     ]
 

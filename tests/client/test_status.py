@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the client learns from configurations: the untrained flag, and the server's status."""
 
+from pathlib import Path
+
 import grpc
 import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
 
 from mien import ContractError, DeadlineExceededError, ModelNotFoundError, ServerError
 from mien import _flows as flows
@@ -10,6 +14,7 @@ from tests.fakes.fake_triton import Hang, Refusal, Reply
 
 S = grpc.StatusCode
 UNAVAILABLE = Refusal(S.UNAVAILABLE, "loading")
+CONTRACTS = sorted((Path(__file__).parents[2] / "model_repository").glob("*/config.pbtxt"))
 
 
 @pytest.mark.parametrize("word", ["true", "false"])
@@ -82,28 +87,34 @@ def rows(status):
     return [(p.name, p.ready, p.untrained) for p in status.pipelines]
 
 
-def test_status_lists_every_pipeline_that_can_be_called(call, triton):
+def public_pipelines():
+    configs = [
+        text_format.Parse(path.read_text(), model_config_pb2.ModelConfig()) for path in CONTRACTS
+    ]
+    return [c.name for c in configs if c.parameters["public"].string_value == "true"]
+
+
+def test_status_lists_every_public_pipeline(call, triton):
+    for name in public_pipelines():
+        triton.parameters[name] = {"public": "true", "untrained": "false"}
     triton.parameters["verify_faces"]["untrained"] = "true"
-    triton.parameters["embed_faces"]["untrained"] = "false"
 
     status = call("status")
 
     assert (status.live, status.ready) == (True, True)
     assert (status.name, status.version) == ("triton", "2.51.0")
-    assert rows(status) == [
-        ("embed_faces", True, False), ("fit_faces", True, False),
-        ("generate_faces", True, False), ("verify_faces", True, True),
-    ]  # fmt: skip
+    assert rows(status) == [(name, True, name == "verify_faces") for name in public_pipelines()]
+    assert "sample_identities" in public_pipelines()
 
 
 def test_status_tells_a_pipeline_that_is_absent_or_not_ready(call, triton):
     del triton.parameters["embed_faces"]
-    del triton.parameters["generate_faces"]
     triton.unready.add("verify_faces")
 
     assert rows(call("status")) == [
-        ("embed_faces", False, None), ("fit_faces", True, False),
-        ("generate_faces", False, None), ("verify_faces", False, None),
+        ("embed_faces", False, None), ("encode_styles", False, None), ("fit_faces", True, False),
+        ("generate_faces", True, False), ("sample_identities", False, None),
+        ("sample_styles", False, None), ("verify_faces", False, None),
     ]  # fmt: skip
 
 

@@ -143,7 +143,10 @@ def test_status_lists_the_pipelines_and_that_they_are_untrained(client):
     assert (status.live, status.ready, status.version) == (True, True, "2.51.0")
     assert [(p.name, p.ready, p.untrained) for p in status.pipelines] == [
         ("embed_faces", True, True),
-        ("fit_faces", False, None),  # needs weights that a build at random does not have
+        ("encode_styles", False, None),  # needs weights that a build at random does not have
+        ("fit_faces", False, None),  # likewise
         ("generate_faces", False, None),  # likewise
+        ("sample_identities", False, None),  # likewise
+        ("sample_styles", False, None),  # likewise
         ("verify_faces", True, True),
     ]
