@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which options and folders `synthesize` refuses."""
+"""What `synthesize` takes, and which options and folders it refuses."""
 
+import inspect
 import threading
 import time
 
 import pytest
 
-from mien import DataSetError, InvalidOptionError, synthesize
+from mien import DataSetError, InvalidOptionError, synthesize, synthesize_async
 from tests.client.training_sets import PATIENCE_S, contents, make, rows
+
+
+def test_both_functions_have_one_signature():
+    assert inspect.signature(synthesize) == inspect.signature(synthesize_async)
+    assert inspect.iscoroutinefunction(synthesize_async)
+    assert not inspect.iscoroutinefunction(synthesize)
 
 
 @pytest.mark.parametrize(
