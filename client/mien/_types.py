@@ -147,7 +147,7 @@ class ServerStatus:
         ready: it takes requests, and every model it should serve is loaded.
         name: what the server calls itself.
         version: Triton's version.
-        pipelines: those this client can call, by name.
+        pipelines: those that are public, by name.
     """
 
     live: bool

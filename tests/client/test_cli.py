@@ -181,8 +181,8 @@ def test_status_lists_pipelines_and_exits_0(triton, capsys):
 
     out = capsys.readouterr().out
     assert "server      ready (triton 2.51.0)" in out
-    assert "pipeline    embed_faces     ready" in out
-    assert "pipeline    verify_faces    not served" in out
+    assert "pipeline    embed_faces        ready" in out
+    assert "pipeline    verify_faces       not served" in out
     assert "UNTRAINED" in out
 
 
