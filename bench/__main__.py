@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m bench verify | soak | render | precision | generate`: argument parsing."""
+"""`python -m bench SUITE`, such as verify, soak or morphface: argument parsing."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from bench.generate import run_generate_bench
+from bench.morphface.command import add_arguments as add_morphface_arguments
+from bench.morphface.command import run_morphface_bench
 from bench.precision import run_precision_bench
 from bench.render import run_render_bench
 from bench.report import (
@@ -100,6 +102,11 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--steps", type=int, default=50, help="(default: %(default)s)")
     generate.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
     generate.set_defaults(run=_generate)
+    morphface = suites.add_parser(
+        "morphface", parents=[common], help="MorphFace's table 4 on people of our own"
+    )
+    add_morphface_arguments(morphface)
+    morphface.set_defaults(run=run_morphface_bench)
     return parser
 
 
