@@ -80,7 +80,9 @@ def test_a_network_that_deviates_nowhere_gives_the_mean_style_on_the_roots():
     strands = StrandsOfMap(network)(torch.rand(2, 3, 256, 256) * 255)
 
     way = torch.arange(100)[:, None] / 9 * step.permute(1, 2, 0)[:, :, None]
-    expected = torch.cat([roots[:, :, None] + way, torch.full((32, 32, 100, 1), 0.5)], dim=-1)
+    curliness = torch.full((32, 32, 100, 1), 0.5)
+    curliness[:, :, [0, -1]] = 0
+    expected = torch.cat([roots[:, :, None] + way, curliness], dim=-1)
     torch.testing.assert_close(strands, expected.expand(2, -1, -1, -1, -1), rtol=1e-4, atol=1e-5)
 
 
@@ -121,12 +123,13 @@ def test_points_lie_on_the_cubic_that_the_knots_lie_on(steps):
     torch.testing.assert_close(found, curve.float(), rtol=0, atol=2e-6)
 
 
-def test_curliness_is_linear_between_knots_constant_to_the_root_and_never_negative():
+def test_curliness_is_linear_between_knots_nothing_at_the_ends_and_never_negative():
     steps = torch.zeros(1, 4, 11, 1)
     steps[0, 3, :, 0] = torch.arange(11) - 1.0
     found = StrandsFromSteps(11)(steps)[0, 3, :, 0]
 
     expected = ((torch.arange(100).clamp_min(9) - 9) / 9 - 1).clamp_min(0)
+    expected[-1] = 0
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 

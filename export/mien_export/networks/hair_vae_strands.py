@@ -92,8 +92,13 @@ def _points_from_steps(steps: int) -> NDArray[np.float32]:
 
 
 def _curls_from_knots(steps: int) -> NDArray[np.float32]:
-    """(100, K): linear between the ends of steps; the root has what the first step ends with."""
+    """(100, K): linear between the ends of steps, and 0 at both ends of a strand.
+
+    Curliness is HairNet's curvature, the difference of two neighbouring steps; ends have one.
+    """
     every = (NUM_POINTS - 1) // steps
     at = np.arange(1, steps + 1) * every
     columns = [np.interp(np.arange(NUM_POINTS), at, row) for row in np.eye(steps)]
-    return np.stack(columns, axis=1).astype(np.float32)
+    matrix = np.stack(columns, axis=1)
+    matrix[[0, -1]] = 0
+    return matrix.astype(np.float32)
