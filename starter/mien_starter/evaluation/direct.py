@@ -26,6 +26,7 @@ from mien_starter.crops import (
     loose_window,
     window_without_face,
 )
+from mien_starter.evaluation.hair_masks import measure_segmenter
 from mien_starter.evaluation.heads import head_figures
 from mien_starter.evaluation.landmarks import landmark_errors, landmark_figures
 from mien_starter.evaluation.networks import Predict, predicted
@@ -103,6 +104,7 @@ MEASURES: Mapping[str, Measure] = {
     "face_recognizer": measure_recognizer,
     "deca_encoder": measure_deca,
     "mica_encoder": measure_mica,
+    "hair_segmenter": measure_segmenter,
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien_server.hair.portrait_crop import PORTRAIT_SIZE_PX, portrait_window_from_landmarks
 from mien_server.warping import warped
 from mien_starter.crops import (
     DECA_SIZE_PX,
@@ -66,6 +67,8 @@ def _crops(name: str, photographs: Photographs) -> NDArray[np.uint8]:
             crop = warped(image, loose_window(points, rng), LOOSE_SIZE_PX)
         elif name == "deca_encoder":
             crop = warped(image, deca_window(points), DECA_SIZE_PX)
+        elif name == "hair_segmenter":
+            crop = warped(image, portrait_window_from_landmarks(points), PORTRAIT_SIZE_PX)
         else:
             crop = aligned_crop(image, labels["landmarks"][index])
         crops.append(crop)

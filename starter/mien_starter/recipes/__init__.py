@@ -21,6 +21,7 @@ NAMES = (
     "face_recognizer",
     "deca_encoder",
     "mica_encoder",
+    "hair_segmenter",
     "autoencoder",
     "face_denoiser",
 )
