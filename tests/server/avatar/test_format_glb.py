@@ -120,6 +120,14 @@ def test_vertices_that_stay_take_no_room():
     assert 0 < accessor.sparse.count < 1.1 * moving < 0.3 * accessor.count
 
 
+def test_every_accessor_has_bytes_and_says_where_they_begin():
+    """Both may be left away in glTF 2.0, and VTK 9.7 refuses files that do so."""
+    for accessor in read_glb(to_glb(starter_avatar())).gltf.accessors:
+        if accessor.bufferView is None:
+            assert accessor.sparse.count > 0
+            assert (accessor.sparse.indices.byteOffset, accessor.sparse.values.byteOffset) == (0, 0)
+
+
 def test_a_morph_target_that_moves_everything_is_stored_whole():
     model = starter_avatar(full=False)
     shift = np.full((1, len(model.vertices), 3), 0.01, np.float32)

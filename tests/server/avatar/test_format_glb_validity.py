@@ -56,9 +56,14 @@ OPTIONS = {
 }
 VARIANTS = [
     *(f"{avatar}+no-options" for avatar in avatars()),
-    *(f"{avatar}+draco-packed" for avatar in avatars()),
+    "plain+draco",
     "full+packed",
-    "full+draco",
+    "full+draco-packed",
+    "normal-map+draco-packed",
+    "shaded-strands+draco-packed",
+    "cut-cards+draco-packed",
+    "shaded-cards+draco",
+    "shell+draco",
 ]
 
 

@@ -85,7 +85,7 @@ class Document:
         return self.add("accessors", {"bufferView": view, **described(attribute)})
 
     def promised(self, attribute: Attribute) -> int:
-        """An accessor without bytes: an extension brings them, or all of them are 0."""
+        """An accessor without bytes, which an extension brings."""
         return self.add("accessors", described(attribute))
 
     def sparse(self, attribute: Attribute, rows: NDArray[np.intp], count: int) -> int:
@@ -102,11 +102,16 @@ class Document:
             "count": count,
             "sparse": {
                 "count": len(rows),
+                # VTK does not know that offsets may be left away.
                 "indices": {
                     "bufferView": self.view(_little_endian(indices)),
+                    "byteOffset": 0,
                     "componentType": COMPONENT_TYPES[indices.dtype.str[1:]],
                 },
-                "values": {"bufferView": self.view(_little_endian(attribute.values))},
+                "values": {
+                    "bufferView": self.view(_little_endian(attribute.values)),
+                    "byteOffset": 0,
+                },
             },
         }
         return self.add("accessors", item)

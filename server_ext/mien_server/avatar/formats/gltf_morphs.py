@@ -65,7 +65,9 @@ class MorphWriter:
                 accessors.append(self._target(document, values, rows, vertices))
                 continue
             if still is None:
-                still = document.promised(self._attribute(np.zeros((len(vertices), 3))))
+                # One row of zeros: not every reader knows accessors without any bytes.
+                zero = self._attribute(np.zeros((1, 3)))
+                still = document.sparse(zero, np.zeros(1, np.intp), len(vertices))
             accessors.append(still)
         return [{"POSITION": accessor} for accessor in accessors]
 
