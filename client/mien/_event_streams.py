@@ -12,7 +12,7 @@ from typing import Any
 from mien._errors import MienError
 from mien._flows import Wait
 from mien._generated import GenerationEvent
-from mien._generation_flow import Emit, Encode, EventFlow, Open, Receive
+from mien._generation_flow import Emit, Encode, EventFlow, LetEnd, Open, Receive
 from mien._images import encoded_image
 from mien._message_streams import AsyncMessageStream, MessageStream
 from mien._transport import AsyncTransport, Transport
@@ -92,7 +92,7 @@ class EventStream:
             raise
         return step.event
 
-    def _perform(self, step: Encode | Open | Receive | Wait) -> Any:
+    def _perform(self, step: Encode | Open | Receive | LetEnd | Wait) -> Any:
         if isinstance(step, Encode):
             return encoded_image(step.image, step.what)
         if isinstance(step, Wait):
@@ -100,6 +100,8 @@ class EventStream:
         if isinstance(step, Open):
             return self._open(step)
         assert self._messages is not None
+        if isinstance(step, LetEnd):
+            return self._messages.let_end()
         return self._messages.receive()
 
     def _open(self, step: Open) -> None:
@@ -186,7 +188,7 @@ class AsyncEventStream:
             raise
         return step.event
 
-    async def _perform(self, step: Encode | Open | Receive | Wait) -> Any:
+    async def _perform(self, step: Encode | Open | Receive | LetEnd | Wait) -> Any:
         if isinstance(step, Encode):
             return await asyncio.to_thread(encoded_image, step.image, step.what)
         if isinstance(step, Wait):
@@ -194,6 +196,8 @@ class AsyncEventStream:
         if isinstance(step, Open):
             return self._open(step)
         assert self._messages is not None
+        if isinstance(step, LetEnd):
+            return await self._messages.let_end_async()
         return await self._messages.receive_async()
 
     def _open(self, step: Open) -> None:

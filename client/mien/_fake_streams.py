@@ -67,6 +67,12 @@ class FakeMessageStream:
         """See `AsyncMessageStream.receive_async`."""
         return self.receive()
 
+    def let_end(self) -> None:
+        """See `MessageStream.let_end`."""
+
+    async def let_end_async(self) -> None:
+        """See `AsyncMessageStream.let_end_async`."""
+
     def cancel(self) -> None:
         """See `MessageStream.cancel`."""
         if not self._has_ended:

@@ -15,7 +15,7 @@ from mien._generation_requests import GenerationOrder, generate_rpc
 from mien._images import ImageInput
 from mien._requests import Rpc, stamp_timeout
 
-__all__ = ["Emit", "Encode", "EventFlow", "Open", "Receive", "generate_flow"]
+__all__ = ["Emit", "Encode", "EventFlow", "LetEnd", "Open", "Receive", "generate_flow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,19 @@ class Receive:
 
 
 @dataclass(frozen=True, slots=True)
+class LetEnd:
+    """Wait a moment for the stream to end."""
+
+
+@dataclass(frozen=True, slots=True)
 class Emit:
     """Give this event to the caller."""
 
     event: GenerationEvent
 
 
-EventFlow: TypeAlias = Generator["Encode | Open | Receive | Wait | Emit", Any, None]
-EventSteps: TypeAlias = Generator["Open | Receive | Wait", Any, Message]
+EventFlow: TypeAlias = Generator["Encode | Open | Receive | LetEnd | Wait | Emit", Any, None]
+EventSteps: TypeAlias = Generator["Open | Receive | LetEnd | Wait", Any, Message]
 
 
 def generate_flow(order: GenerationOrder, budget: Budget, cache: UntrainedCache) -> EventFlow:
@@ -65,7 +70,7 @@ def generate_flow(order: GenerationOrder, budget: Budget, cache: UntrainedCache)
                 yield Emit(message.event)
             if message.is_final:
                 break
-            message = read_message(rpc, (yield Receive()), order.image_format)
+            message = yield from _received(rpc, order)
         _check_complete(rpc, num_faces, order.count)
     except MienError:
         cache.drop()  # the server may be another one by now
@@ -79,10 +84,22 @@ def _first_message(rpc: Rpc, order: GenerationOrder, budget: Budget) -> EventSte
         stamp_timeout(rpc, timeout_s)
         try:
             yield Open(rpc, timeout_s)
-            return read_message(rpc, (yield Receive()), order.image_format)
+            return (yield from _received(rpc, order))
         except ServerUnavailableError as error:
             wait = budget.next_wait(error)
         yield wait
+
+
+def _received(rpc: Rpc, order: GenerationOrder) -> EventSteps:
+    """The next message; after a refusal also the end of the stream, which is on its way.
+
+    Triton never lets go of a request that is cancelled in that very moment, and then cannot unload
+    the model (its pull request 8078).
+    """
+    message = yield Receive()
+    if message is not None and message.error_message:
+        yield LetEnd()
+    return read_message(rpc, message, order.image_format)
 
 
 def _check_complete(rpc: Rpc, num_faces: int, count: int) -> None:

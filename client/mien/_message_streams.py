@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
@@ -22,6 +23,9 @@ __all__ = [
 ]
 
 
+END_S = 1.0
+
+
 class MessageStream(Protocol):
     """What `Client` receives through, where one request has many answers."""
 
@@ -31,6 +35,9 @@ class MessageStream(Protocol):
         Raises:
             MienError: there is none.
         """
+
+    def let_end(self) -> None:
+        """Wait `END_S` at most for the stream to end by itself."""
 
     def cancel(self) -> None:
         """Have the server stop working on it; from any thread, at any time, more than once."""
@@ -45,6 +52,9 @@ class AsyncMessageStream(Protocol):
         Raises:
             MienError: there is none.
         """
+
+    async def let_end_async(self) -> None:
+        """Wait `END_S` at most for the stream to end by itself."""
 
     def cancel(self) -> None:
         """Have the server stop working on it; at any time, more than once."""
@@ -79,6 +89,12 @@ class GrpcMessageStream:
         except (grpc.RpcError, ValueError) as error:  # ValueError: the channel was just closed
             raise self._mien_error(error) from error
 
+    def let_end(self) -> None:
+        """See `MessageStream.let_end`."""
+        ended = threading.Event()
+        if self._beginning.result().add_callback(ended.set):
+            ended.wait(END_S)
+
     def cancel(self) -> None:
         """See `MessageStream.cancel`."""
         cancel_outcome(self._beginning)
@@ -110,6 +126,10 @@ class AsyncGrpcMessageStream:
             return reading.result()
         except grpc.aio.AioRpcError as error:
             raise self._mien_error(error.code(), error.details()) from error
+
+    async def let_end_async(self) -> None:
+        """See `AsyncMessageStream.let_end_async`."""
+        await asyncio.wait([asyncio.ensure_future(self._call.code())], timeout=END_S)
 
     async def _read(self) -> Any:
         async for message in self._call:

@@ -33,7 +33,8 @@ from tests.fakes.fake_triton import Hang, Refusal, Stream, generation_event, unb
 S = grpc.StatusCode
 
 
-def test_a_refusal_ends_the_stream_with_its_error(generate, triton):
+def test_a_refusal_ends_the_stream_with_its_error(generate, triton, monkeypatch):
+    monkeypatch.setattr("mien._message_streams.END_S", 0.05)
     triton.script("generate_faces", Stream(("mien.NO_FACE: identity_image: none", Hang())))
 
     with pytest.raises(NoFaceError) as caught:

@@ -11,6 +11,7 @@ from mien import (
     Client,
     ClientClosedError,
     GenerationStarted,
+    NoFaceError,
     RequestCancelledError,
     Retry,
     ServerError,
@@ -28,6 +29,17 @@ from tests.fakes.fake_triton import Hang, Stream
 
 def test_a_stream_that_has_come_to_its_end_is_not_cancelled(generate, triton):
     generate(b"me")
+
+    triton.__exit__()
+    assert not triton.calls[0].cancelled.is_set()
+
+
+def test_a_stream_that_ends_with_a_refusal_is_not_cancelled(generate, triton):
+    """Triton can lose a request that is cancelled while it ends."""
+    triton.script("generate_faces", Stream(("mien.NO_FACE: none", 0.1), is_complete=False))
+
+    with pytest.raises(NoFaceError):
+        generate(b"me")
 
     triton.__exit__()
     assert not triton.calls[0].cancelled.is_set()

@@ -337,7 +337,8 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
                 outputs = {name: tensor for name, tensor in step.items() if name in asked}
                 yield _edited(_stream_message(request, outputs), stream)
         ended.set()
-        if stream.is_complete and wants_final:
+        is_refused = bool(stream.script) and isinstance(stream.script[-1], str)
+        if stream.is_complete and wants_final and not is_refused:  # a refusal is final itself
             yield _stream_message(request, is_final=True)
 
     def ModelConfig(self, request, context):
