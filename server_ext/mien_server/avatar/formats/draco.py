@@ -17,7 +17,8 @@ __all__ = ["DracoTriangles", "encoded"]
 
 # Steps of 4 micrometres on a head of a quarter of a metre, and a quarter of a texel of 4096.
 POSITION_BITS, NORMAL_BITS, UV_BITS = 16, 10, 14
-LEVEL = 7
+# Higher ones are slower and, on heads and cards, no smaller.
+LEVEL = 3
 # Draco knows these; everything else is a generic attribute to it, kept bit for bit.
 KNOWN = {"POSITION": "POSITION", "NORMAL": "NORMAL", "TEXCOORD_0": "TEX_COORD"}
 FIRST_GENERIC_ID = 16

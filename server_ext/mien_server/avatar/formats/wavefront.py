@@ -28,7 +28,8 @@ __all__ = ["MAX_ZIP_BYTES", "to_obj_zip"]
 MAX_ZIP_BYTES = 256 * 1024 * 1024
 EARLIEST = (1980, 1, 1, 0, 0, 0)
 UNIX, PLAIN_FILE = 3, 0o100644
-LEVEL = 6
+# Half the time of 6 for a fifth more bytes.
+LEVEL = 3
 # Windows keeps these names for devices, whatever follows the dot.
 DEVICES = {
     "con",
