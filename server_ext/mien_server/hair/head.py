@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mien_server.hair.mesh_parts import part_of_vertex
 from mien_server.rendering.rasterizer import checked_faces
 
 __all__ = ["Head", "likely_scalp"]
@@ -120,14 +121,6 @@ def _checked_vertices(vertices: ArrayLike) -> NDArray[np.float32]:
 
 def _largest_part(faces: NDArray[np.int32], vertex_count: int) -> NDArray[np.int32]:
     """Those of the triangles that hang together with most others."""
-    label = np.arange(vertex_count)
-    while True:
-        lowest = label[faces].min(axis=1)
-        before = label.copy()
-        for corner in range(3):
-            np.minimum.at(label, faces[:, corner], lowest)
-        label = label[label]  # a label of a label is one too, and nearer to the end
-        if (label == before).all():
-            break
+    label = part_of_vertex(faces, vertex_count)
     parts, sizes = np.unique(label[faces[:, 0]], return_counts=True)
     return faces[label[faces[:, 0]] == parts[sizes.argmax()]]

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from mien_server.hair.alignment import Similarity, aligned
 from mien_server.hair.closest_points import closest_points, heights_above
+from mien_server.hair.crown_map import CrownMap, draw_crown_map, middle_of_head
 from mien_server.hair.head import Head
 from mien_server.hair.polylines import curliness_of
 from mien_server.hair.strands import Strands
-from mien_server.rendering.rasterizer import rasterize
 
 __all__ = [
     "placed",
@@ -34,7 +34,7 @@ __all__ = [
 _FADE_RATIO, _FADE_M = 12.0, 0.06
 # Strands leave the skin gently: how much of the clearance is asked for per metre from the root.
 _RISE = 0.3
-_MAP_SIDE = 128
+_SLACK_M = 0.002  # of the map of directions
 
 
 def placed(
@@ -179,7 +179,7 @@ def _outward(
     """(N, 3) unit vectors out of the skin; on the skin itself, away from the head's middle."""
     away = np.where(height[:, None] < 0, surface - points, points - surface)
     on_skin = np.abs(height) < 1e-5
-    away[on_skin] = (points - _middle(head))[on_skin]
+    away[on_skin] = (points - middle_of_head(head))[on_skin]
     return away / np.linalg.norm(away, axis=1, keepdims=True)
 
 
@@ -202,47 +202,11 @@ def _along(points: NDArray[np.float32]) -> NDArray[np.float32]:
     return result
 
 
-def _middle(head: Head) -> NDArray[np.float32]:
-    """(3,) the centre of the box about the scalp, from which all of the head can be seen."""
-    places = head.vertices[head.scalp]
-    middle: NDArray[np.float32] = (places.min(axis=0) + places.max(axis=0)) / 2
-    return middle
-
-
 def _maybe_within(points: NDArray[np.float32], head: Head, margin: float) -> NDArray[np.intp]:
-    """Rows of (N, 3) points that can lie in the head, or within the margin: none of them is missed.
-
-    The farthest skin in each direction from the middle of the head, as a map about the crown that
-    is drawn once; looking a point up in it is far cheaper than asking for its distance.
-    """
-    middle = _middle(head)
-    place, far = _about_crown(head.vertices - middle)
-    drawn = rasterize(
-        np.column_stack([place, -far])[None],
-        head.skin,
-        height=_MAP_SIDE,
-        width=_MAP_SIDE,
-    )
-    seen = drawn.mask[0]
-    square = np.ones((3, 3), np.uint8)
-    reach = cv2.dilate(np.where(seen, -drawn.depth[0], 0).astype(np.float32), square)
+    """Rows of (N, 3) points that can lie in the head, or within the margin: none is missed."""
+    drawn = draw_crown_map(head, head.skin)
+    reach = cv2.dilate(drawn.reach, np.ones((3, 3), np.uint8))
     # A cut neck is no skin: there the head reaches as far as the edge of the cut.
-    reach[~seen] = np.where(seen, 0, reach).max()
-    reach += margin + 0.002
-    place, far = _about_crown(points - middle)
-    pixel = np.clip(((place + 1) * (_MAP_SIDE / 2)).astype(np.int64), 0, _MAP_SIDE - 1)
-    return np.flatnonzero(far < reach[pixel[:, 1], pixel[:, 0]])
-
-
-def _about_crown(
-    directions: NDArray[np.float32],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(N, 2) places in -1..1, straight up in the middle and straight down on the rim; (N,) length.
-
-    Distance from the middle is the angle from straight up (azimuthal equidistant projection).
-    """
-    x, y, z = directions.T
-    side = np.hypot(x, z)
-    angle = np.arctan2(side, y) / np.pi
-    scale = angle / np.maximum(side, 1e-12)
-    return np.column_stack([x * scale, z * scale]), np.hypot(side, y)
+    reach[drawn.reach == 0] = np.where(drawn.reach > 0, 0, reach).max()
+    far, limit = CrownMap(drawn.middle, reach).at(points)
+    return np.flatnonzero(far < limit + (margin + _SLACK_M))
