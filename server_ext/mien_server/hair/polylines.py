@@ -43,6 +43,8 @@ def resampled(points: ArrayLike, counts: ArrayLike, wanted: int) -> NDArray[np.f
             f"{len(rows)} points came for polylines of {sizes.sum()}, to be resampled to {wanted}; "
             "each needs 2 or more"
         )
+    if not len(sizes):
+        return np.zeros((0, wanted, 3))
     first = np.cumsum(sizes) - sizes
     steps = np.zeros(len(rows))
     steps[1:] = np.sqrt(((rows[1:] - rows[:-1]) ** 2).sum(axis=1))
@@ -50,7 +52,7 @@ def resampled(points: ArrayLike, counts: ArrayLike, wanted: int) -> NDArray[np.f
     along = np.cumsum(steps)
     along -= np.repeat(along[first], sizes)
     total = along[first + sizes - 1]
-    if len(total) and not total.min() > 0:
+    if not total.min() > 0:
         raise ValueError("a polyline has length 0; leave it out")
     # All polylines one after the other on one axis, each 1 long and 1 apart: one interpolation.
     place = np.repeat(2.0 * np.arange(len(sizes)), sizes) + along / np.repeat(total, sizes)

@@ -75,6 +75,10 @@ def test_changing_the_number_of_points_keeps_length_and_leaves_out_strands_witho
     )
 
 
+def test_no_polylines_stay_none():
+    assert resampled(np.zeros((0, 3)), [], 7).shape == (0, 7, 3)
+
+
 @pytest.mark.parametrize(
     ("points", "counts", "wanted"),
     [
