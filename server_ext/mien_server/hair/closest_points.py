@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Closest points on a triangle mesh, exactly, through Warp's tree of triangles.
+"""Closest points on a triangle mesh, exactly, and nearest ones among many, through Warp.
 
 Letters: N points, V vertices, F triangles. Safe to call from several threads.
 """
@@ -16,9 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 from mien_server.hair.kernels import closest as kernels
 from mien_server.rendering.warp_runtime import device_array, load_kernels
 
-__all__ = ["OnMesh", "closest_points", "heights_above"]
+__all__ = ["OnMesh", "closest_points", "heights_above", "nearest_points"]
 
 _FAR_M = 1e3
+_CELLS = 64  # of the hash grid, per axis
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,6 +97,38 @@ def heights_above(
         device=device,
     )
     return height.numpy(), found.numpy()
+
+
+def nearest_points(
+    queries: ArrayLike, points: ArrayLike, *, reach: float, device: str = "cpu"
+) -> NDArray[np.int32]:
+    """Which of many points is nearest to each of some places.
+
+    Args:
+        queries: (N, 3).
+        points: (M, 3).
+        reach: metres above 0; it takes time with the points within it.
+        device: Warp's name.
+
+    Returns:
+        (N,) rows of `points`, -1 where none is nearer than `reach`.
+    """
+    load_kernels(kernels, device)
+    if not len(np.asarray(points)):
+        return np.full(len(np.asarray(queries)), -1, np.int32)
+    cloud = device_array(np.ascontiguousarray(points, np.float32), wp.vec3f, device)
+    targets = device_array(np.ascontiguousarray(queries, np.float32), wp.vec3f, device)
+    grid = wp.HashGrid(_CELLS, _CELLS, _CELLS, device=device)
+    grid.build(cloud, reach)
+    found = wp.empty(targets.shape, dtype=wp.int32, device=device)
+    wp.launch(
+        kernels.nearest,
+        dim=targets.shape,
+        inputs=[grid.id, cloud, targets, reach],
+        outputs=[found],
+        device=device,
+    )
+    return found.numpy()
 
 
 def _on_device(

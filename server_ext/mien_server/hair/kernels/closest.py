@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # mypy: ignore-errors
-"""Kernels of closest points on a mesh, Warp's language in Python's syntax."""
+"""Kernels of closest points, on a mesh or among others, Warp's language in Python's syntax."""
 
 from __future__ import annotations
 
 import warp as wp
 
-__all__ = ["closest", "closest_signed"]
+__all__ = ["closest", "closest_signed", "nearest"]
 
 wp.set_module_options({"enable_backward": False})
 
@@ -51,3 +51,24 @@ def closest_signed(
     else:
         found[index] = points[index]
         height[index] = wp.inf
+
+
+@wp.kernel
+def nearest(
+    grid: wp.uint64,  # a hash grid of `points`
+    points: wp.array(dtype=wp.vec3f),  # (M)
+    queries: wp.array(dtype=wp.vec3f),  # (N)
+    reach: wp.float32,
+    found: wp.array(dtype=wp.int32),  # (N), written; -1 where none is within reach
+) -> None:
+    """Row of the nearest point, of equally near ones the first. Launch: (N)."""
+    index = wp.tid()
+    query = queries[index]
+    least = reach * reach
+    best = wp.int32(-1)  # a variable, not a constant: the loop changes it
+    for other in wp.hash_grid_query(grid, query, reach):
+        square = wp.length_sq(points[other] - query)
+        if square < least or (square == least and other < best):
+            least = square
+            best = other
+    found[index] = best

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which strands of a hairstyle lead a card, and how wide the cards are.
+
+It depends on the hairstyle alone, not on the head or the colour, so it is made once and kept.
+
+Letters: S strands, P points, K cards, N points of a card along its strand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien_server.hair.strands import Strands
+
+__all__ = ["CardPlan", "plan_cards", "points_along"]
+
+# A card follows its strand this closely, if the number of triangles allows it.
+_TOLERANCE_M = 0.002
+_LEAST_CARDS = 260  # before cards are given more segments
+_SEGMENTS = (3, 48)
+_WIDTHS_M = (0.003, 0.022)
+_OVERLAP = 1.35  # of the distance to the neighbours
+_NEIGHBOUR = 3  # the how many-th nearest card is a neighbour on the far side
+_STATIONS = 6  # along a strand, where strands and cards are compared
+_ROUNDS = 6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CardPlan:
+    """Cards of a hairstyle.
+
+    Attributes:
+        leaders: (K,) int64 strands that cards follow.
+        segments: N - 1, the same of all cards.
+        widths: (K, N) metres across, from root to tip.
+        strip: (K,) int64 0 to 2, column of the texture; 0 is for the innermost.
+        mirrored: (K,) bool, whether the column is mirrored.
+        shade: (K,) float64 about 1, brightness of each card.
+        lift: (K,) float64 metres that a card lies off its strand, outwards, so that cards that
+            cross do not flicker.
+    """
+
+    leaders: NDArray[np.int64]
+    segments: int
+    widths: NDArray[np.float64]
+    strip: NDArray[np.int64]
+    mirrored: NDArray[np.bool_]
+    shade: NDArray[np.float64]
+    lift: NDArray[np.float64]
+
+    @property
+    def triangles(self) -> int:
+        """How many triangles the cards have."""
+        return 2 * len(self.leaders) * self.segments
+
+
+def plan_cards(strands: Strands, max_triangles: int, *, seed: int = 0) -> CardPlan:
+    """Choose leaders and segments so that the cards have no more triangles than allowed.
+
+    Curls take segments, at the cost of cards. Leaders are the strands nearest to the centres of
+    clusters (Lloyd 1982, started evenly through the strands) in the places of six points of each.
+
+    Args:
+        strands: S 1 or more.
+        max_triangles: 6 or more.
+        seed: of everything that varies from card to card.
+
+    Raises:
+        ValueError: no strands, or too few triangles for one card.
+    """
+    if not len(strands) or max_triangles < 2 * _SEGMENTS[0]:
+        raise ValueError(
+            f"{len(strands)} strands and {max_triangles} triangles came; it takes a strand and "
+            f"{2 * _SEGMENTS[0]} triangles to make a card"
+        )
+    most = max(_SEGMENTS[0], min(_SEGMENTS[1], max_triangles // (2 * _LEAST_CARDS)))
+    segments = min(_segments_needed(strands), most)
+    count = min(len(strands), max_triangles // (2 * segments))
+    stations = points_along(strands, np.linspace(0, 1, _STATIONS))
+    leaders = _leaders(stations, count)
+    generator = np.random.default_rng(seed)
+    spacing = _spacing(stations[leaders])
+    along = np.linspace(0, 1, segments + 1)
+    widths = np.stack([np.interp(along, np.linspace(0, 1, _STATIONS), row) for row in spacing])
+    widths = np.clip(_OVERLAP * widths, *_WIDTHS_M)
+    # Narrow where hair leaves the skin, full soon after, narrower again at the tip.
+    taper = np.interp(along, [0, 0.12, 0.75, 1], [0.7, 1, 1, 0.8])
+    return CardPlan(
+        leaders,
+        segments,
+        widths * taper,
+        generator.integers(0, 3, count),
+        generator.random(count) < 0.5,
+        np.exp(generator.normal(0, 0.10, count)),
+        generator.uniform(0, 0.0015, count),
+    )
+
+
+def points_along(strands: Strands, along: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(S, N, 3) points at parts of the way from root to tip, between the given ones."""
+    place = along * (strands.points.shape[1] - 1)
+    before = np.minimum(place.astype(np.int64), strands.points.shape[1] - 2)
+    part = (place - before)[:, None]
+    return strands.points[:, before] * (1 - part) + strands.points[:, before + 1] * part
+
+
+def _segments_needed(strands: Strands) -> int:
+    """How many straight pieces follow four of five strands closely enough."""
+    few = Strands(strands.points[::8], strands.curliness[::8])
+    fine = np.linspace(0, 1, 4 * _SEGMENTS[1] + 1)
+    course = points_along(few, fine)
+    for segments in (3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40):
+        corners = points_along(few, np.linspace(0, 1, segments + 1))
+        drawn = points_along(Strands(corners, np.zeros(corners.shape[:2])), fine)
+        off = np.linalg.norm(drawn - course, axis=2).max(axis=1)
+        if np.quantile(off, 0.8) <= _TOLERANCE_M:
+            return segments
+    return _SEGMENTS[1]
+
+
+def _leaders(stations: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """(K,) rows nearest to the centres of K clusters, in order, none twice."""
+    size = len(stations)
+    if count == size:
+        return np.arange(size)
+    rows = stations.reshape(size, -1)
+    centres = rows[np.arange(count) * size // count]
+    for _ in range(_ROUNDS):
+        gaps = _squares(rows, centres)
+        nearest = gaps.argmin(axis=1)
+        total = np.zeros_like(centres)
+        np.add.at(total, nearest, rows)
+        sizes = np.bincount(nearest, minlength=count)
+        filled = sizes > 0
+        centres = np.where(filled[:, None], total / np.maximum(sizes, 1)[:, None], centres)
+    gaps = _squares(rows, centres)
+    gaps[np.arange(size)[:, None], np.arange(count)] += np.where(
+        gaps.argmin(axis=1)[:, None] == np.arange(count), 0, np.inf
+    )
+    chosen = np.unique(gaps.argmin(axis=0)[np.isfinite(gaps.min(axis=0))])
+    # Clusters that lost all their strands are made good by strands that lead none.
+    rest = np.setdiff1d(np.arange(size), chosen)
+    missing = count - len(chosen)
+    return np.sort(np.concatenate([chosen, rest[np.arange(missing) * len(rest) // count]]))
+
+
+def _squares(rows: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.float64]:
+    result: NDArray[np.float64] = (
+        (rows**2).sum(axis=1)[:, None] - 2 * rows @ centres.T + (centres**2).sum(axis=1)
+    )
+    return result
+
+
+def _spacing(stations: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(K, stations) metres to a neighbouring card at each station."""
+    count = len(stations)
+    if count <= _NEIGHBOUR:
+        return np.full(stations.shape[:2], _WIDTHS_M[1])
+    gaps = np.stack(
+        [_squares(stations[:, i], stations[:, i]) for i in range(stations.shape[1])], axis=1
+    )
+    gaps[np.arange(count), :, np.arange(count)] = np.inf
+    spacing: NDArray[np.float64] = np.sqrt(
+        np.maximum(np.partition(gaps, _NEIGHBOUR - 1, axis=2)[..., _NEIGHBOUR - 1], 0)
+    )
+    return spacing
