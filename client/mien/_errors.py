@@ -7,6 +7,7 @@
     ├── InvalidRequestError         the request is wrong: sending it again changes nothing
     │   ├── InvalidImageError       an image is missing, broken, too large, too small or no image
     │   ├── InvalidIdentityError    an identity token was altered, or issued by another server
+    │   ├── InvalidAvatarError      an avatar code was altered, or issued by another server
     │   └── InvalidOptionError      an option, deadline, address or key has a value not allowed
     ├── NoFaceError                 no face in an image, or one below the smallest served size
     ├── MultipleFacesError          several faces under face_policy="single"
@@ -38,6 +39,7 @@ __all__ = [
     "ContractError",
     "DataSetError",
     "DeadlineExceededError",
+    "InvalidAvatarError",
     "InvalidIdentityError",
     "InvalidImageError",
     "InvalidOptionError",
@@ -107,6 +109,10 @@ class InvalidIdentityError(InvalidRequestError):
     """An identity token was altered, or issued by a server of another key or other weights."""
 
 
+class InvalidAvatarError(InvalidRequestError):
+    """An avatar code was altered, or issued by a server of another key or other weights."""
+
+
 class InvalidOptionError(InvalidRequestError):
     """An option has a value that is not allowed."""
 
@@ -172,6 +178,7 @@ CODE_ERRORS: dict[str, type[MienError]] = {
     "INVALID_OPTION": InvalidOptionError,
     "INVALID_TENSOR": InvalidRequestError,
     "INVALID_IDENTITY": InvalidIdentityError,
+    "INVALID_AVATAR": InvalidAvatarError,
     "CANCELLED": RequestCancelledError,
     "MODEL_FAILED": ServerError,
     "OVERLOADED": ServerUnavailableError,
