@@ -79,7 +79,7 @@ def plan_cards(strands: Strands, max_triangles: int, *, seed: int = 0) -> CardPl
     most = max(_SEGMENTS[0], min(_SEGMENTS[1], max_triangles // (2 * _LEAST_CARDS)))
     segments = min(_segments_needed(strands), most)
     count = min(len(strands), max_triangles // (2 * segments))
-    stations = points_along(strands, np.linspace(0, 1, _STATIONS))
+    stations = points_along(strands.points, np.linspace(0, 1, _STATIONS))
     leaders = _leaders(stations, count)
     generator = np.random.default_rng(seed)
     spacing = _spacing(stations[leaders])
@@ -99,22 +99,24 @@ def plan_cards(strands: Strands, max_triangles: int, *, seed: int = 0) -> CardPl
     )
 
 
-def points_along(strands: Strands, along: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(S, N, 3) points at parts of the way from root to tip, between the given ones."""
-    place = along * (strands.points.shape[1] - 1)
-    before = np.minimum(place.astype(np.int64), strands.points.shape[1] - 2)
+def points_along(
+    points: NDArray[np.float32] | NDArray[np.float64], along: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(S, N, 3) places at parts of the way, 0 to 1, through (S, P, 3) points."""
+    place = along * (points.shape[1] - 1)
+    before = np.minimum(place.astype(np.int64), points.shape[1] - 2)
     part = (place - before)[:, None]
-    return strands.points[:, before] * (1 - part) + strands.points[:, before + 1] * part
+    return np.asarray(points[:, before] * (1 - part) + points[:, before + 1] * part)
 
 
 def _segments_needed(strands: Strands) -> int:
     """How many straight pieces follow four of five strands closely enough."""
-    few = Strands(strands.points[::8], strands.curliness[::8])
+    few = strands.points[::8]
     fine = np.linspace(0, 1, 4 * _SEGMENTS[1] + 1)
     course = points_along(few, fine)
     for segments in (3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40):
         corners = points_along(few, np.linspace(0, 1, segments + 1))
-        drawn = points_along(Strands(corners, np.zeros(corners.shape[:2])), fine)
+        drawn = points_along(corners, fine)
         off = np.linalg.norm(drawn - course, axis=2).max(axis=1)
         if np.quantile(off, 0.8) <= _TOLERANCE_M:
             return segments

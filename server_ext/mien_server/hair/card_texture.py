@@ -95,4 +95,4 @@ def _packed(tone: NDArray[np.float64], cover: NDArray[np.float64]) -> NDArray[np
     usual = float(weighted.sum() / alpha.sum())
     grey = np.where(alpha > 0.02, weighted / np.maximum(alpha, 0.02), usual)
     rgba = np.stack([grey, grey, grey, alpha], axis=2)
-    return np.round(255 * np.clip(rgba, 0, 1)).astype(np.uint8)
+    return np.asarray(np.round(255 * np.clip(rgba, 0, 1)), np.uint8)

@@ -51,7 +51,7 @@ def hair_cards(
             f"the plan names strand {plan.leaders.max()}; there are {len(strands)}. It is of "
             "another hairstyle"
         )
-    led = Strands(strands.points[plan.leaders], strands.curliness[plan.leaders])
+    led = strands.points[plan.leaders]
     centre = middle_of(strands) if middle is None else np.asarray(middle, np.float64)
     points = points_along(led, np.linspace(0, 1, plan.segments + 1))
     frames = frames_along(points, centre)
@@ -85,4 +85,4 @@ def _triangles(count: int, segments: int) -> NDArray[np.int32]:
     """(2 K (N - 1), 3) counter-clockwise seen from the side of the normals."""
     first = 2 * (np.arange(count)[:, None] * (segments + 1) + np.arange(segments))
     corners = first[..., None, None] + np.array([[0, 1, 2], [1, 3, 2]])
-    return corners.reshape(-1, 3).astype(np.int32)
+    return np.asarray(corners.reshape(-1, 3), np.int32)

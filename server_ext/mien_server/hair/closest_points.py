@@ -128,7 +128,7 @@ def nearest_points(
         outputs=[found],
         device=device,
     )
-    return found.numpy()
+    return np.asarray(found.numpy())
 
 
 def _on_device(

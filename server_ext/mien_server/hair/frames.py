@@ -50,7 +50,7 @@ def tangents(points: ArrayLike) -> NDArray[np.float64]:
         )
     none = length < 1e-9
     direction[none] = (0, -1, 0)
-    return direction / np.where(none, 1, length)[..., None]
+    return np.asarray(direction / np.where(none, 1, length)[..., None])
 
 
 def outward(points: ArrayLike, middle: ArrayLike) -> NDArray[np.float64]:
@@ -64,7 +64,7 @@ def outward(points: ArrayLike, middle: ArrayLike) -> NDArray[np.float64]:
     away[..., 1] = np.maximum(away[..., 1], 0)
     length = np.linalg.norm(away, axis=-1, keepdims=True)
     away = np.where(length < 1e-9, (0, 0, -1), away)
-    return away / np.where(length < 1e-9, 1, length)
+    return np.asarray(away / np.where(length < 1e-9, 1, length))
 
 
 def frames_along(points: ArrayLike, middle: ArrayLike) -> Frames:
@@ -110,7 +110,8 @@ def _reflected(vectors: NDArray[np.float64], plane: NDArray[np.float64]) -> NDAr
     """Vectors mirrored at planes through the origin; left alone where the plane has no normal."""
     square = (plane**2).sum(axis=1, keepdims=True)
     along = (vectors * plane).sum(axis=1, keepdims=True)
-    return vectors - 2 * plane * along / np.where(square < 1e-18, 1, square) * (square >= 1e-18)
+    share = along / np.where(square < 1e-18, 1, square) * (square >= 1e-18)
+    return np.asarray(vectors - 2 * plane * share)
 
 
 def _across(vectors: NDArray[np.float64], tangent: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -122,7 +123,7 @@ def _across(vectors: NDArray[np.float64], tangent: NDArray[np.float64]) -> NDArr
         other = np.eye(3)[np.abs(tangent[lost]).argmin(axis=1)]
         across[lost] = np.cross(tangent[lost], other)
         length[lost] = np.linalg.norm(across[lost], axis=1, keepdims=True)
-    return across / length
+    return np.asarray(across / length)
 
 
 def _averaged(values: NDArray[np.complex128]) -> NDArray[np.complex128]:
@@ -131,4 +132,4 @@ def _averaged(values: NDArray[np.complex128]) -> NDArray[np.complex128]:
     count = values.shape[1]
     weights = (1, 2, 3, 2, 1)
     total = sum(w * padded[:, i : i + count] for i, w in enumerate(weights))
-    return np.asarray(total) / sum(weights)
+    return np.asarray(total / sum(weights), np.complex128)

@@ -87,7 +87,7 @@ class Head:
     @property
     def scalp_faces(self) -> NDArray[np.int32]:
         """(G, 3) int32 triangles of the skin with all corners on the scalp."""
-        return self.skin[self.scalp[self.skin].all(axis=1)]
+        return np.asarray(self.skin[self.scalp[self.skin].all(axis=1)])
 
 
 def likely_scalp(vertices: ArrayLike, skin: ArrayLike) -> NDArray[np.bool_]:
@@ -123,4 +123,4 @@ def _largest_part(faces: NDArray[np.int32], vertex_count: int) -> NDArray[np.int
     """Those of the triangles that hang together with most others."""
     label = part_of_vertex(faces, vertex_count)
     parts, sizes = np.unique(label[faces[:, 0]], return_counts=True)
-    return faces[label[faces[:, 0]] == parts[sizes.argmax()]]
+    return np.asarray(faces[label[faces[:, 0]] == parts[sizes.argmax()]])

@@ -23,7 +23,7 @@ def part_of_vertex(faces: NDArray[np.int32], vertex_count: int) -> NDArray[np.in
             np.minimum.at(label, faces[:, corner], lowest)
         label = label[label]  # a label of a label is one too, and nearer to the end
         if (label == before).all():
-            return label
+            return np.asarray(label)
 
 
 def solid_parts(
@@ -62,4 +62,4 @@ def averaged(values: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[n
     start, end = faces.reshape(-1), faces[:, [1, 2, 0]].reshape(-1)  # each edge in either direction
     count = np.bincount(start, minlength=len(values))
     sums = [np.bincount(start, column[end], len(values)) for column in values.T]
-    return np.stack(sums, axis=1) / np.maximum(count, 1)[:, None]
+    return np.asarray(np.stack(sums, axis=1) / np.maximum(count, 1)[:, None])

@@ -122,4 +122,4 @@ def _sideways(
     leaving = strands.roots - strands.roots.mean(axis=0)
     leaving = leaving / np.maximum(np.linalg.norm(leaving, axis=1, keepdims=True), 1e-9)
     step -= (step * leaving[guide]).sum(axis=1, keepdims=True) * leaving[guide]
-    return (step * (_JITTER * gap)[:, None])[:, None].astype(np.float32)
+    return np.asarray((step * (_JITTER * gap)[:, None])[:, None], np.float32)

@@ -180,7 +180,7 @@ def _outward(
     away = np.where(height[:, None] < 0, surface - points, points - surface)
     on_skin = np.abs(height) < 1e-5
     away[on_skin] = (points - middle_of_head(head))[on_skin]
-    return away / np.linalg.norm(away, axis=1, keepdims=True)
+    return np.asarray(away / np.linalg.norm(away, axis=1, keepdims=True))
 
 
 def _planes(

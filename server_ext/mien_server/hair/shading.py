@@ -48,7 +48,7 @@ def depth_within(points: ArrayLike, strands: Strands, middle: ArrayLike) -> NDAr
     smooth = np.mean(around, axis=0)
     row, column, far = _bins(np.asarray(points, np.float64).reshape(-1, 3), middle)
     depth = np.maximum(smooth[row, column] - far, 0)
-    return depth.reshape(np.shape(points)[:-1])
+    return np.asarray(depth.reshape(np.shape(points)[:-1]))
 
 
 def _bins(

@@ -125,7 +125,7 @@ def _locks(strands: Strands, generator: np.random.Generator) -> NDArray[np.float
     of_lock = np.column_stack(
         [generator.uniform(*_TONES, len(middles)), generator.uniform(*_THICKNESS_M, len(middles))]
     )
-    return of_lock[gaps.argmin(axis=1)]
+    return np.asarray(of_lock[gaps.argmin(axis=1)])
 
 
 def _grid_about(points: NDArray[np.float64], head: Head | None, step: float) -> _Grid:

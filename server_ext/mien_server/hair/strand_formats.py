@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,9 +41,10 @@ _SHAPE_HINTS = {
     _CONVDATA_SHAPE: "; this is a .convdata",
     _VISMAP_SHAPE: "; this is a .vismap, which says what is seen and has no strands in it",
 }
+_npy_format: Any = np.lib.format  # has no types
 _HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
+    (1, 0): _npy_format.read_array_header_1_0,
+    (2, 0): _npy_format.read_array_header_2_0,
 }
 
 
@@ -184,7 +186,7 @@ def _read_npy(content: bytes, shape: tuple[int, ...], what: str) -> NDArray[np.f
     """The array of an npy file of one shape; the header is checked before numbers are read."""
     stream = io.BytesIO(content)
     try:
-        found, fortran_order, dtype = _HEADERS[np.lib.format.read_magic(stream)](stream)
+        found, fortran_order, dtype = _HEADERS[_npy_format.read_magic(stream)](stream)
     # Hostile bytes meet a parser of Python literals here: whatever it raises, it is no npy file.
     except Exception as error:
         raise refusal(f"its npy header cannot be read ({type(error).__name__}: {error})") from None
@@ -209,7 +211,7 @@ def _read_npy(content: bytes, shape: tuple[int, ...], what: str) -> NDArray[np.f
 
 def _npy(array: NDArray[np.float32]) -> bytes:
     stream = io.BytesIO()
-    np.lib.format.write_array(stream, np.ascontiguousarray(array, "<f4"), version=(1, 0))
+    _npy_format.write_array(stream, np.ascontiguousarray(array, "<f4"), version=(1, 0))
     return stream.getvalue()
 
 

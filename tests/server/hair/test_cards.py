@@ -60,8 +60,7 @@ def test_the_middle_of_each_card_runs_along_its_strand_and_its_edges_are_level_w
     cards = strips_of(hair_cards(strands, plan), plan)
 
     middle = cards.mean(axis=2)
-    led = Strands(strands.points[plan.leaders], strands.curliness[plan.leaders])
-    course = points_along(led, np.linspace(0, 1, plan.segments + 1))
+    course = points_along(strands.points[plan.leaders], np.linspace(0, 1, plan.segments + 1))
     off = np.linalg.norm(middle - course, axis=2)
     np.testing.assert_allclose(off, np.broadcast_to(plan.lift[:, None], off.shape), atol=1e-6)
     widths = np.linalg.norm(cards[:, :, 1] - cards[:, :, 0], axis=2)
