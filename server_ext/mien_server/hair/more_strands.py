@@ -2,9 +2,9 @@
 """More strands between the given ones, as many as a head has to show.
 
 A new strand goes beside a given one, its guide, and is blended from it and its nearest neighbours
-that run the same way, so that none hangs in the air across a parting. Only the smooth course of
-neighbours is blended; waves and curls are the guide's own, because the mean of two curls out of
-step is no curl.
+that run the same way and stay beside it, so that none hangs in the air across a parting. Only the
+smooth course of neighbours is blended; waves and curls are the guide's own, because the mean of two
+curls out of step is no curl.
 
 Letters: S given strands, N new ones, P points, K neighbours.
 """
@@ -21,6 +21,8 @@ __all__ = ["more_strands", "nearest_strands", "smooth_course"]
 
 _NEIGHBOURS = 6
 _SAME_WAY = 0.5  # cosine between the ways of two strands that may be blended
+# They may also be no farther apart anywhere than so many times as at their roots, and so much.
+_SPREAD, _SPREAD_M = 2.0, 0.012
 _COURSE = 0.12  # of the length: over how much of it waves are averaged out
 _JITTER = 0.35  # of the distance to the nearest neighbour, sideways
 
@@ -98,11 +100,12 @@ def smooth_course(points: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _run_alike(strands: Strands, neighbours: NDArray[np.intp]) -> NDArray[np.float32]:
-    """(S, K) 1 where the halves of two strands run the same way, else 0."""
-    middle = strands.points.shape[1] // 2
-    alike = np.ones(neighbours.shape, bool)
-    for start, end in ((0, middle), (middle, -1)):
-        way = strands.points[:, end] - strands.points[:, start]
+    """(S, K) 1 where two strands run the same way and stay together, else 0."""
+    stations = strands.points[:, np.linspace(0, strands.points.shape[1] - 1, 7).round().astype(int)]
+    gaps = np.linalg.norm(stations[neighbours] - stations[:, None], axis=3)
+    alike = gaps.max(axis=2) <= _SPREAD * gaps[..., 0] + _SPREAD_M
+    for start, end in ((0, 3), (3, 6)):
+        way = stations[:, end] - stations[:, start]
         way = way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
         alike &= (way[neighbours] * way[:, None]).sum(axis=2) > _SAME_WAY
     return alike.astype(np.float32)

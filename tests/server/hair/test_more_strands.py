@@ -4,7 +4,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from mien_server.hair.more_strands import more_strands, nearest_strands, smooth_course
-from mien_server.hair.polylines import curliness_of, lengths
+from mien_server.hair.polylines import curliness_of, lengths, strands_from_polylines
 from mien_server.hair.strands import Strands
 from tests.server.hair.planted_hair import hair_on, mean_head
 
@@ -62,6 +62,18 @@ def test_strands_on_either_side_of_a_parting_are_not_blended():
 
     across = np.abs(more.points[:, -1, 0] - more.points[:, 0, 0])
     np.testing.assert_allclose(across, 0.1, atol=1e-5)
+
+
+def test_curtains_that_hang_side_by_side_after_a_parting_stay_two():
+    roots = flat_roots(300)
+    side = np.where(roots[:, :1, None] > 0, 1.0, -1.0)
+    course = np.array([[0, 0, 0], [0.05, 0.01, 0], [0.06, -0.05, 0], [0.06, -0.35, 0]])
+    rows = roots[:, None] * [0.2, 1, 1] + course * np.concatenate([side, 0 * side + 1, side], 2)
+    strands = strands_from_polylines(rows.reshape(-1, 3), np.full(300, 4), 60)
+
+    more = more_strands(strands, 2000)
+
+    assert np.abs(more.points[:, 30:, 0]).min() > 0.04
 
 
 def test_curls_out_of_step_stay_as_large_as_they_were():
