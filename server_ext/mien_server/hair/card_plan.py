@@ -13,15 +13,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mien_server.hair.more_strands import more_strands
+from mien_server.hair.polylines import lengths
 from mien_server.hair.strands import Strands
 
-__all__ = ["CardPlan", "plan_cards", "points_along"]
+__all__ = ["MOST_PER_STRAND", "CardPlan", "plan_cards", "points_along"]
 
+MOST_PER_STRAND = 3
 # A card follows its strand this closely, if the number of triangles allows it.
 _TOLERANCE_M = 0.002
 _LEAST_CARDS = 260  # before cards are given more segments
 _SEGMENTS = (3, 48)
 _WIDTHS_M = (0.003, 0.022)
+_WIDEST = 0.8  # of a card's length
 _OVERLAP = 1.35  # of the distance to the neighbours
 _NEIGHBOUR = 3  # the how many-th nearest card is a neighbour on the far side
 _STATIONS = 6  # along a strand, where strands and cards are compared
@@ -33,7 +37,9 @@ class CardPlan:
     """Cards of a hairstyle.
 
     Attributes:
-        leaders: (K,) int64 strands that cards follow.
+        strands: of the hairstyle and others between them (`more_strands`), with this `seed`.
+        seed: see there.
+        leaders: (K,) int64 which of them cards follow.
         segments: N - 1, the same of all cards.
         widths: (K, N) metres across, from root to tip.
         strip: (K,) int64 0 to 2, column of the texture; 0 is for the innermost.
@@ -43,6 +49,8 @@ class CardPlan:
             cross do not flicker.
     """
 
+    strands: int
+    seed: int
     leaders: NDArray[np.int64]
     segments: int
     widths: NDArray[np.float64]
@@ -78,17 +86,24 @@ def plan_cards(strands: Strands, max_triangles: int, *, seed: int = 0) -> CardPl
         )
     most = max(_SEGMENTS[0], min(_SEGMENTS[1], max_triangles // (2 * _LEAST_CARDS)))
     segments = min(_segments_needed(strands), most)
-    count = min(len(strands), max_triangles // (2 * segments))
+    allowed = max_triangles // (2 * segments)
+    # Hair that is too short to need them all gets more cards instead: stubble of few is rows.
+    grown = max(len(strands), min(allowed, MOST_PER_STRAND * len(strands)))
+    strands = more_strands(strands, grown, seed=seed)
+    count = min(grown, allowed)
     stations = points_along(strands.points, np.linspace(0, 1, _STATIONS))
     leaders = _leaders(stations, count)
     generator = np.random.default_rng(seed)
     spacing = _spacing(stations[leaders])
     along = np.linspace(0, 1, segments + 1)
     widths = np.stack([np.interp(along, np.linspace(0, 1, _STATIONS), row) for row in spacing])
-    widths = np.clip(_OVERLAP * widths, *_WIDTHS_M)
+    widest = np.clip(_WIDEST * lengths(stations[leaders]), _WIDTHS_M[0], _WIDTHS_M[1])[:, None]
+    widths = np.clip(_OVERLAP * widths, _WIDTHS_M[0], widest)
     # Narrow where hair leaves the skin, full soon after, narrower again at the tip.
     taper = np.interp(along, [0, 0.12, 0.75, 1], [0.7, 1, 1, 0.8])
     return CardPlan(
+        grown,
+        seed,
         leaders,
         segments,
         widths * taper,

@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mien_server.hair.card_plan import CardPlan, points_along
+from mien_server.hair.card_plan import MOST_PER_STRAND, CardPlan, points_along
 from mien_server.hair.card_texture import STRIPS
 from mien_server.hair.frames import frames_along
+from mien_server.hair.more_strands import more_strands
 from mien_server.hair.shading import light_within, middle_of
 from mien_server.hair.strands import Strands
 from mien_server.hair.surface import HairSurface
@@ -44,14 +45,14 @@ def hair_cards(
         `plan.triangles` triangles, 2 N vertices for each card.
 
     Raises:
-        ValueError: the plan names strands that are not there.
+        ValueError: the plan is of a hairstyle of other strands.
     """
-    if len(plan.leaders) and plan.leaders.max() >= len(strands):
+    if not plan.strands / MOST_PER_STRAND <= len(strands) <= plan.strands:
         raise ValueError(
-            f"the plan names strand {plan.leaders.max()}; there are {len(strands)}. It is of "
-            "another hairstyle"
+            f"the plan is for up to {plan.strands} strands, {len(strands)} came; it is of another "
+            "hairstyle"
         )
-    led = strands.points[plan.leaders]
+    led = more_strands(strands, plan.strands, seed=plan.seed).points[plan.leaders]
     centre = middle_of(strands) if middle is None else np.asarray(middle, np.float64)
     points = points_along(led, np.linspace(0, 1, plan.segments + 1))
     frames = frames_along(points, centre)

@@ -22,7 +22,7 @@ __all__ = ["root_cover", "scalp_cap"]
 _LIFT_M = 0.0005
 _SHADE = 0.62
 # Distances to the nearest root, in usual distances between roots, that are wholly covered and bare.
-_COVERED, _BARE = 0.8, 1.6
+_COVERED, _BARE = 1.0, 1.7
 _ROOTS_LOOKED_AT = 256
 
 
