@@ -30,14 +30,14 @@ from mien_server.rendering.normals import vertex_normals
 
 __all__ = ["hair_shell"]
 
-_LEVEL, _BLUR = 0.20, 1.1  # of a full grid; steps
+_LEVEL, _BLUR = 0.28, 0.9  # of a full grid; steps
 _MARGIN = 5  # nodes around everything
-_STRANDS = 3000  # that are entered, so that there are no gaps
+_STRANDS = 4000  # that are entered, so that there are no gaps
 _FIRST_STEP_M, _FINEST_STEP_M = 0.012, 0.002
 _LEAST_TRIANGLES, _ATTEMPTS, _USED = 1_000, 16, 0.85
 _SMALLEST_PART = 0.02  # of the largest one's volume
 # Strands that grow side by side lie in locks, of a tone and a thickness.
-_LOCKS, _TONES, _THICKNESS_M = 160, (0.75, 1.2), (0.001, 0.004)
+_LOCKS, _TONES, _THICKNESS_M = 160, (0.86, 1.12), (0.001, 0.004)
 
 _EMPTY = np.zeros((0, 3), np.float32)
 _NOTHING = HairSurface(_EMPTY, _EMPTY, _EMPTY.astype(np.int32), None, _EMPTY)
