@@ -35,6 +35,7 @@ _FADE_RATIO, _FADE_M = 12.0, 0.06
 # Strands leave the skin gently: how much of the clearance is asked for per metre from the root.
 _RISE = 0.3
 _SLACK_M = 0.002  # of the map of directions
+_OUTSIDE_M = 0.005  # by which skin is nearer than the scalp where hair grows outside of it
 
 
 def placed(
@@ -115,11 +116,20 @@ def roots_carried_over(strands: Strands, made_on: Head, head: Head) -> NDArray[n
 
 
 def with_roots_on_scalp(strands: Strands, head: Head) -> Strands:
-    """Move each strand so that its root lies on the closest point of the scalp."""
+    """Move each strand so that its root lies on the closest point of the scalp.
+
+    A root whose closest skin is a good deal nearer than that grows outside of it, as sideburns and
+    stray hairs at the neck do, and is moved there. Ears are next to the scalp: a little nearer does
+    not count.
+    """
     if not len(strands):
         return strands
-    on_scalp = closest_points(strands.roots, head.vertices, head.scalp_faces)
-    return with_roots_at(strands, on_scalp.points)
+    roots = strands.roots
+    on_scalp = closest_points(roots, head.vertices, head.scalp_faces).points
+    on_skin = closest_points(roots, head.vertices, head.skin).points
+    to_scalp, to_skin = (np.linalg.norm(places - roots, axis=1) for places in (on_scalp, on_skin))
+    elsewhere = to_scalp > to_skin + _OUTSIDE_M
+    return with_roots_at(strands, np.where(elsewhere[:, None], on_skin, on_scalp))
 
 
 def with_roots_at(strands: Strands, roots: NDArray[np.float32]) -> Strands:

@@ -91,6 +91,24 @@ def test_roots_end_on_the_scalp_and_tips_of_long_strands_stay(seed):
     assert long.mean() > 0.5
 
 
+def test_sideburns_go_to_the_skin_they_grow_on_and_no_root_to_an_ear():
+    head = mean_head()
+    x, y, z = 0.0745, 0.012, 0.006  # before the ear, where the model has no scalp
+    off = np.array([[x, y, z], [-x, y, z]]) * 1.02
+    rows = off[:, None] + np.linspace(0, 0.02, 5)[:, None] * [0, -1, 0]
+    behind = head.vertices[head.scalp & (head.vertices[:, 1] < 0) & (head.vertices[:, 2] > -0.04)]
+    lifted = behind + np.sign(behind) * [0.002, 0, 0]
+    near_ears = lifted[:, None] + np.linspace(0, 0.02, 5)[:, None] * [0, -1, 0]
+
+    burns = with_roots_on_scalp(Strands(rows, np.zeros((2, 5))), head).roots
+    others = with_roots_on_scalp(Strands(near_ears, np.zeros(near_ears.shape[:2])), head).roots
+
+    assert np.linalg.norm(burns - off, axis=1).max() < 0.006
+    assert distances(burns, head).max() < 1e-6
+    assert len(others) > 3
+    assert distances(others, head, head.scalp_faces).max() < 1e-6
+
+
 def test_roots_that_are_on_the_scalp_stay_and_their_strands_with_them():
     strands = hair_on(mean_head())
 
