@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mien_server.hair.more_strands import more_strands
-from mien_server.hair.polylines import lengths
+from mien_server.hair.more_strands import more_strands, nearest_strands
+from mien_server.hair.polylines import curliness_of, lengths
 from mien_server.hair.strands import Strands
 
-__all__ = ["MOST_PER_STRAND", "CardPlan", "plan_cards", "points_along"]
+__all__ = ["CardPlan", "plan_cards", "points_along", "strands_for_cards"]
 
-MOST_PER_STRAND = 3
+_MOST_PER_STRAND = 3
 # A card follows its strand this closely, if the number of triangles allows it.
 _TOLERANCE_M = 0.002
 _LEAST_CARDS = 260  # before cards are given more segments
@@ -28,6 +28,7 @@ _WIDTHS_M = (0.003, 0.022)
 _WIDEST = 0.8  # of a card's length
 _OVERLAP = 1.35  # of the distance to the neighbours
 _NEIGHBOUR = 3  # the how many-th nearest card is a neighbour on the far side
+_NEIGHBOURS_LOOKED_AT = 500
 _STATIONS = 6  # along a strand, where strands and cards are compared
 _ROUNDS = 6
 
@@ -39,6 +40,7 @@ class CardPlan:
     Attributes:
         strands: of the hairstyle and others between them (`more_strands`), with this `seed`.
         seed: see there.
+        neighbours: see there.
         leaders: (K,) int64 which of them cards follow.
         segments: N - 1, the same of all cards.
         widths: (K, N) metres across, from root to tip.
@@ -51,6 +53,7 @@ class CardPlan:
 
     strands: int
     seed: int
+    neighbours: NDArray[np.intp]
     leaders: NDArray[np.int64]
     segments: int
     widths: NDArray[np.float64]
@@ -88,8 +91,9 @@ def plan_cards(strands: Strands, max_triangles: int, *, seed: int = 0) -> CardPl
     segments = min(_segments_needed(strands), most)
     allowed = max_triangles // (2 * segments)
     # Hair that is too short to need them all gets more cards instead: stubble of few is rows.
-    grown = max(len(strands), min(allowed, MOST_PER_STRAND * len(strands)))
-    strands = more_strands(strands, grown, seed=seed)
+    grown = max(len(strands), min(allowed, _MOST_PER_STRAND * len(strands)))
+    neighbours = nearest_strands(strands)
+    strands = more_strands(strands, grown, seed=seed, neighbours=neighbours)
     count = min(grown, allowed)
     stations = points_along(strands.points, np.linspace(0, 1, _STATIONS))
     leaders = _leaders(stations, count)
@@ -104,6 +108,7 @@ def plan_cards(strands: Strands, max_triangles: int, *, seed: int = 0) -> CardPl
     return CardPlan(
         grown,
         seed,
+        neighbours,
         leaders,
         segments,
         widths * taper,
@@ -112,6 +117,18 @@ def plan_cards(strands: Strands, max_triangles: int, *, seed: int = 0) -> CardPl
         np.exp(generator.normal(0, 0.10, count)),
         generator.uniform(0, 0.0015, count),
     )
+
+
+def strands_for_cards(strands: Strands, plan: CardPlan) -> Strands:
+    """The same strands with no more points than cards of a plan need.
+
+    Bringing them to a head takes time with the points.
+    """
+    wanted = 2 * plan.segments + 3
+    if strands.points.shape[1] <= wanted:
+        return strands
+    points = points_along(strands.points, np.linspace(0, 1, wanted)).astype(np.float32)
+    return Strands(points, curliness_of(points))
 
 
 def points_along(
@@ -172,15 +189,18 @@ def _squares(rows: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray
 
 
 def _spacing(stations: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(K, stations) metres to a neighbouring card at each station."""
+    """(K, stations) metres to a neighbouring card at each station.
+
+    Of very many cards, only some are looked at as neighbours. They are farther apart, by the root
+    of how many fewer they are.
+    """
     count = len(stations)
     if count <= _NEIGHBOUR:
         return np.full(stations.shape[:2], _WIDTHS_M[1])
+    some = np.arange(0, count, -(-count // _NEIGHBOURS_LOOKED_AT))
     gaps = np.stack(
-        [_squares(stations[:, i], stations[:, i]) for i in range(stations.shape[1])], axis=1
+        [_squares(stations[:, i], stations[some, i]) for i in range(stations.shape[1])], axis=1
     )
-    gaps[np.arange(count), :, np.arange(count)] = np.inf
-    spacing: NDArray[np.float64] = np.sqrt(
-        np.maximum(np.partition(gaps, _NEIGHBOUR - 1, axis=2)[..., _NEIGHBOUR - 1], 0)
-    )
-    return spacing
+    gaps[some, :, np.arange(len(some))] = np.inf
+    squares = np.partition(gaps, _NEIGHBOUR - 1, axis=2)[..., _NEIGHBOUR - 1]
+    return np.asarray(np.sqrt(np.maximum(squares, 0) * (len(some) / count)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mien_server.hair.card_plan import MOST_PER_STRAND, CardPlan, points_along
+from mien_server.hair.card_plan import CardPlan, points_along
 from mien_server.hair.card_texture import STRIPS
 from mien_server.hair.frames import frames_along
 from mien_server.hair.more_strands import more_strands
@@ -47,12 +47,13 @@ def hair_cards(
     Raises:
         ValueError: the plan is of a hairstyle of other strands.
     """
-    if not plan.strands / MOST_PER_STRAND <= len(strands) <= plan.strands:
+    if len(strands) != len(plan.neighbours):
         raise ValueError(
-            f"the plan is for up to {plan.strands} strands, {len(strands)} came; it is of another "
-            "hairstyle"
+            f"the plan is for {len(plan.neighbours)} strands, {len(strands)} came; it is of "
+            "another hairstyle"
         )
-    led = more_strands(strands, plan.strands, seed=plan.seed).points[plan.leaders]
+    dense = more_strands(strands, plan.strands, seed=plan.seed, neighbours=plan.neighbours)
+    led = dense.points[plan.leaders]
     centre = middle_of(strands) if middle is None else np.asarray(middle, np.float64)
     points = points_along(led, np.linspace(0, 1, plan.segments + 1))
     frames = frames_along(points, centre)

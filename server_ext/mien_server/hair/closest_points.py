@@ -7,7 +7,6 @@ Letters: N points, V vertices, F triangles. Safe to call from several threads.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import warp as wp
@@ -16,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from mien_server.hair.kernels import closest as kernels
 from mien_server.rendering.warp_runtime import device_array, load_kernels
 
-__all__ = ["OnMesh", "closest_points", "heights_above", "nearest_points"]
+__all__ = ["MeshTree", "OnMesh", "closest_points", "heights_above", "nearest_points"]
 
 _FAR_M = 1e3
 _CELLS = 64  # of the hash grid, per axis
@@ -37,66 +36,80 @@ class OnMesh:
     weights: NDArray[np.float32]
 
 
-def closest_points(
-    points: ArrayLike, vertices: ArrayLike, faces: ArrayLike, *, device: str = "cpu"
-) -> OnMesh:
-    """The point of a mesh that is closest to each point.
+class MeshTree:
+    """A mesh, ready to be asked.
 
     Args:
-        points: (N, 3) within a kilometre of the mesh.
         vertices: (V, 3).
         faces: (F, 3) int, F 1 or more.
         device: Warp's name, such as "cpu".
     """
-    mesh, targets = _on_device(points, vertices, faces, device)
-    found = wp.empty(targets.shape, dtype=wp.vec3f, device=device)
-    face = wp.empty(targets.shape, dtype=wp.int32, device=device)
-    weights = wp.empty(targets.shape, dtype=wp.vec3f, device=device)
-    wp.launch(
-        kernels.closest,
-        dim=targets.shape,
-        inputs=[mesh.id, targets, _FAR_M],
-        outputs=[found, face, weights],
-        device=device,
-    )
-    return OnMesh(found.numpy(), face.numpy(), weights.numpy())
+
+    def __init__(self, vertices: ArrayLike, faces: ArrayLike, *, device: str = "cpu") -> None:
+        load_kernels(kernels, device)
+        self._device = device
+        # The mesh looks into these; they must live as long as it does.
+        self._places = np.ascontiguousarray(vertices, np.float32)
+        self._corners = np.ascontiguousarray(faces, np.int32).reshape(-1)
+        self._mesh = wp.Mesh(
+            device_array(self._places, wp.vec3f, device),
+            device_array(self._corners, wp.int32, device),
+        )
+
+    def closest_points(self, points: ArrayLike) -> OnMesh:
+        """The point of the mesh that is closest to each of (N, 3), within a kilometre of it."""
+        targets = device_array(np.ascontiguousarray(points, np.float32), wp.vec3f, self._device)
+        found = wp.empty(targets.shape, dtype=wp.vec3f, device=self._device)
+        face = wp.empty(targets.shape, dtype=wp.int32, device=self._device)
+        weights = wp.empty(targets.shape, dtype=wp.vec3f, device=self._device)
+        wp.launch(
+            kernels.closest,
+            dim=targets.shape,
+            inputs=[self._mesh.id, targets, _FAR_M],
+            outputs=[found, face, weights],
+            device=self._device,
+        )
+        return OnMesh(found.numpy(), face.numpy(), weights.numpy())
+
+    def heights_above(
+        self, points: ArrayLike, *, reach: float = _FAR_M
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """How high points lie above the surface, whose triangles run counter-clockwise outside.
+
+        Side is told by the normals about the closest point, so that holes such as a cut neck do no
+        harm away from their edge.
+
+        Args:
+            points: (N, 3).
+            reach: metres; farther points are infinitely high.
+
+        Returns:
+            (N,) float32 metres, negative inside, and (N, 3) float32 closest points, the point
+            itself where there is none within reach.
+        """
+        targets = device_array(np.ascontiguousarray(points, np.float32), wp.vec3f, self._device)
+        found = wp.empty(targets.shape, dtype=wp.vec3f, device=self._device)
+        height = wp.empty(targets.shape, dtype=wp.float32, device=self._device)
+        wp.launch(
+            kernels.closest_signed,
+            dim=targets.shape,
+            inputs=[self._mesh.id, targets, reach],
+            outputs=[found, height],
+            device=self._device,
+        )
+        return height.numpy(), found.numpy()
+
+
+def closest_points(points: ArrayLike, vertices: ArrayLike, faces: ArrayLike) -> OnMesh:
+    """`MeshTree.closest_points` of a mesh that is asked once, on the CPU."""
+    return MeshTree(vertices, faces).closest_points(points)
 
 
 def heights_above(
-    points: ArrayLike,
-    vertices: ArrayLike,
-    faces: ArrayLike,
-    *,
-    reach: float = _FAR_M,
-    device: str = "cpu",
+    points: ArrayLike, vertices: ArrayLike, faces: ArrayLike, *, reach: float = _FAR_M
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """How high each point lies above a surface whose triangles run counter-clockwise from outside.
-
-    Side is told by the normals about the closest point, so that holes such as a cut neck do no
-    harm away from their edge.
-
-    Args:
-        points: (N, 3).
-        vertices: (V, 3).
-        faces: (F, 3) int, F 1 or more.
-        reach: metres; farther points are infinitely high.
-        device: Warp's name.
-
-    Returns:
-        (N,) float32 metres, negative inside, and (N, 3) float32 closest points, the point itself
-        where there is none within reach.
-    """
-    mesh, targets = _on_device(points, vertices, faces, device)
-    found = wp.empty(targets.shape, dtype=wp.vec3f, device=device)
-    height = wp.empty(targets.shape, dtype=wp.float32, device=device)
-    wp.launch(
-        kernels.closest_signed,
-        dim=targets.shape,
-        inputs=[mesh.id, targets, reach],
-        outputs=[found, height],
-        device=device,
-    )
-    return height.numpy(), found.numpy()
+    """`MeshTree.heights_above` of a mesh that is asked once, on the CPU."""
+    return MeshTree(vertices, faces).heights_above(points, reach=reach)
 
 
 def nearest_points(
@@ -129,17 +142,3 @@ def nearest_points(
         device=device,
     )
     return np.asarray(found.numpy())
-
-
-def _on_device(
-    points: ArrayLike, vertices: ArrayLike, faces: ArrayLike, device: str
-) -> tuple[Any, Any]:
-    load_kernels(kernels, device)
-    corners = np.ascontiguousarray(faces, np.int32)
-    places = np.ascontiguousarray(vertices, np.float32)
-    targets = np.ascontiguousarray(points, np.float32)
-    mesh = wp.Mesh(
-        device_array(places, wp.vec3f, device),
-        device_array(corners.reshape(-1), wp.int32, device),
-    )
-    return mesh, device_array(targets, wp.vec3f, device)

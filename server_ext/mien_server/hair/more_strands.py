@@ -19,7 +19,6 @@ from mien_server.hair.strands import Strands
 
 __all__ = ["more_strands", "nearest_strands", "smooth_course"]
 
-_NEIGHBOURS = 6
 _SAME_WAY = 0.5  # cosine between the ways of two strands that may be blended
 # They may also be no farther apart anywhere than so many times as at their roots, and so much.
 _SPREAD, _SPREAD_M = 2.0, 0.012
@@ -27,13 +26,21 @@ _COURSE = 0.12  # of the length: over how much of it waves are averaged out
 _JITTER = 0.35  # of the distance to the nearest neighbour, sideways
 
 
-def more_strands(strands: Strands, count: int, *, seed: int = 0) -> Strands:
+def more_strands(
+    strands: Strands,
+    count: int,
+    *,
+    seed: int = 0,
+    neighbours: NDArray[np.intp] | None = None,
+) -> Strands:
     """Strands and new ones between them, N together.
 
     Args:
         strands: S guides, which come first in the result as they are.
         count: N; no more than S: that many of the guides, spread evenly.
         seed: of places and blends; the same seed gives the same strands.
+        neighbours: (S, K) `nearest_strands` of the hairstyle, to be kept between calls; None:
+            looked for.
 
     Raises:
         ValueError: a count below 1, or no guides.
@@ -47,7 +54,8 @@ def more_strands(strands: Strands, count: int, *, seed: int = 0) -> Strands:
     generator = np.random.default_rng(seed)
     fresh = count - size
     guide = np.concatenate([generator.permutation(size) for _ in range(-(-fresh // size))])[:fresh]
-    neighbours = nearest_strands(strands, _NEIGHBOURS)
+    if neighbours is None:
+        neighbours = nearest_strands(strands)
     weights = generator.dirichlet(np.ones(neighbours.shape[1] + 1), fresh).astype(np.float32)
     weights[:, 1:] *= _run_alike(strands, neighbours)[guide]
     weights[:, 0] = 1 - weights[:, 1:].sum(axis=1)
@@ -61,7 +69,7 @@ def more_strands(strands: Strands, count: int, *, seed: int = 0) -> Strands:
     return Strands(points, curliness_of(points))
 
 
-def nearest_strands(strands: Strands, wanted: int) -> NDArray[np.intp]:
+def nearest_strands(strands: Strands, wanted: int = 6) -> NDArray[np.intp]:
     """(S, K) the strands whose roots lie nearest to each one's, nearest first, without itself.
 
     K is as many as wanted, or S - 1.

@@ -14,16 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien_server.hair.alignment import Similarity, aligned
-from mien_server.hair.closest_points import closest_points, heights_above
+from mien_server.hair.closest_points import MeshTree, OnMesh, closest_points
 from mien_server.hair.crown_map import CrownMap, draw_crown_map, middle_of_head
 from mien_server.hair.head import Head
 from mien_server.hair.polylines import curliness_of
 from mien_server.hair.strands import Strands
 
 __all__ = [
+    "bound_roots",
+    "carried_over",
     "placed",
     "pushed_out",
-    "roots_carried_over",
     "settled",
     "with_roots_at",
     "with_roots_on_scalp",
@@ -39,7 +40,12 @@ _OUTSIDE_M = 0.005  # by which skin is nearer than the scalp where hair grows ou
 
 
 def placed(
-    strands: Strands, head: Head, made_on: Head | None = None, *, clearance: float = 0.0015
+    strands: Strands,
+    head: Head,
+    made_on: Head | None = None,
+    *,
+    roots: OnMesh | None = None,
+    clearance: float = 0.0015,
 ) -> Strands:
     """Hair as it is worn on a head.
 
@@ -47,6 +53,7 @@ def placed(
         strands: S 1 or more, in the frame of `made_on`, or in any with y up where that is None.
         head: that is to have it.
         made_on: the head that it was made on; see `alignment.head_from_hair`.
+        roots: `bound_roots` of the strands, to be kept between calls; None: looked for.
         clearance: metres that strands stay above the skin, except near their roots.
 
     Returns:
@@ -57,10 +64,11 @@ def placed(
     """
     on_head = aligned(strands, head, made_on)
     if made_on is not None and made_on.is_of_model_of(head):
-        rooted = with_roots_at(on_head, roots_carried_over(strands, made_on, head))
+        bound = bound_roots(strands, made_on) if roots is None else roots
+        rooted = with_roots_at(on_head, carried_over(bound, head))
     else:
         rooted = with_roots_on_scalp(settled(on_head, head), head)
-    return pushed_out(rooted, head, clearance=clearance)
+    return pushed_out(rooted, head, clearance=clearance, rooted=True)
 
 
 def settled(strands: Strands, head: Head, *, rounds: int = 15) -> Strands:
@@ -96,23 +104,16 @@ def settled(strands: Strands, head: Head, *, rounds: int = 15) -> Strands:
     return moved(strands)
 
 
-def roots_carried_over(strands: Strands, made_on: Head, head: Head) -> NDArray[np.float32]:
-    """(S, 3) the same places of the skin, by triangle, on another head of the same model.
+def bound_roots(strands: Strands, made_on: Head) -> OnMesh:
+    """(S,) where the roots lie on the skin of the head that they were made on."""
+    return closest_points(strands.roots, made_on.vertices, made_on.skin)
 
-    Args:
-        strands: on `made_on`, with roots on or near its skin.
-        made_on: the head that they were made on.
-        head: another.
 
-    Raises:
-        ValueError: the heads are of different models.
-    """
-    if not made_on.is_of_model_of(head):
-        raise ValueError("the heads are of different models; use with_roots_on_scalp")
-    on_skin = closest_points(strands.roots, made_on.vertices, made_on.skin)
-    corners = head.vertices[head.skin[on_skin.face]]
-    roots: NDArray[np.float32] = (corners * on_skin.weights[..., None]).sum(axis=1)
-    return roots
+def carried_over(places: OnMesh, head: Head) -> NDArray[np.float32]:
+    """(N, 3) the same places of the skin, by triangle, on another head of the same model."""
+    corners = head.vertices[head.skin[places.face]]
+    carried: NDArray[np.float32] = (corners * places.weights[..., None]).sum(axis=1)
+    return carried
 
 
 def with_roots_on_scalp(strands: Strands, head: Head) -> Strands:
@@ -152,7 +153,9 @@ def with_roots_at(strands: Strands, roots: NDArray[np.float32]) -> Strands:
     return Strands(points, curliness_of(points))
 
 
-def pushed_out(strands: Strands, head: Head, *, clearance: float = 0.0) -> Strands:
+def pushed_out(
+    strands: Strands, head: Head, *, clearance: float = 0.0, rooted: bool = False
+) -> Strands:
     """Lift the points that lie inside a head, or too close above it, straight out of its skin.
 
     Args:
@@ -160,6 +163,7 @@ def pushed_out(strands: Strands, head: Head, *, clearance: float = 0.0) -> Stran
         head: its whole outer skin counts.
         clearance: metres above the skin that every point shall have, less near the root; negative:
             that many metres inside are let be.
+        rooted: the roots lie on the skin already, and are left alone.
 
     Returns:
         Strands without a point lower than that, but for rounding and sharp folds.
@@ -167,9 +171,11 @@ def pushed_out(strands: Strands, head: Head, *, clearance: float = 0.0) -> Stran
     points = strands.points.reshape(-1, 3).copy()
     wanted = np.minimum(clearance, _RISE * _along(strands.points)).reshape(-1)
     near = _maybe_within(points, head, max(clearance, 0.0))
-    moved = False
+    if rooted:
+        near = near[near % strands.points.shape[1] > 0]
+    tree, moved = MeshTree(head.vertices, head.skin), False
     for _ in range(3):  # lifted out of one fold, a point may be in the next
-        height, surface = heights_above(points[near], head.vertices, head.skin)
+        height, surface = tree.heights_above(points[near])
         low = wanted[near] - height > 1e-6
         if not low.any():
             break

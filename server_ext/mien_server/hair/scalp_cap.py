@@ -17,13 +17,13 @@ from mien_server.hair.strands import Strands
 from mien_server.hair.surface import HairSurface
 from mien_server.rendering.normals import vertex_normals
 
-__all__ = ["root_cover", "scalp_cap"]
+__all__ = ["root_cover", "scalp_cap", "usual_gap"]
 
 _LIFT_M = 0.0005
 _SHADE = 0.62
 # Distances to the nearest root, in usual distances between roots, that are wholly covered and bare.
 _COVERED, _BARE = 1.0, 1.7
-_ROOTS_LOOKED_AT = 256
+_ROOTS_LOOKED_AT = 100
 
 
 def scalp_cap(
@@ -41,7 +41,8 @@ def scalp_cap(
         The triangles of the skin that are covered at one corner at least, those at the hairline in
         four, lifted by half a millimetre; v is how much is covered.
     """
-    cover = root_cover(head.vertices, strands)
+    gap = usual_gap(strands)
+    cover = root_cover(head.vertices, strands, gap)
     corners = cover[head.skin]
     whole = head.skin[corners.min(axis=1) >= 1]
     partly = head.skin[(corners.max(axis=1) > 0) & (corners.min(axis=1) < 1)]
@@ -49,7 +50,7 @@ def scalp_cap(
     points, directions, quarters = _in_four(head.vertices, normals, partly)
     used, faces = np.unique(np.concatenate([whole, quarters]), return_inverse=True)
     points, directions = points[used], directions[used]
-    v = root_cover(points, strands)
+    v = root_cover(points, strands, gap)
     u = np.random.default_rng(seed).uniform(*SCALP_STRIP, len(used))
     tint = np.clip(_SHADE * np.asarray(colour, np.float64), 0, 1)
     return HairSurface(
@@ -61,32 +62,32 @@ def scalp_cap(
     )
 
 
-def root_cover(points: ArrayLike, strands: Strands) -> NDArray[np.float64]:
+def root_cover(points: ArrayLike, strands: Strands, gap_m: float) -> NDArray[np.float64]:
     """(N,) 1 among the roots of strands, falling to 0 a little beyond the last of them.
-
-    How far beyond depends on how densely they grow.
 
     Args:
         points: (N, 3) on the skin.
         strands: S 1 or more.
+        gap_m: between roots, `usual_gap`.
     """
     places = np.ascontiguousarray(points, np.float32)
-    usual = max(_usual_gap(strands.roots), 1e-4)
-    near = nearest_points(places, strands.roots, reach=_BARE * usual)
-    gap = np.linalg.norm(places - strands.roots[near], axis=1)
-    t = np.clip((_BARE * usual - gap) / ((_BARE - _COVERED) * usual), 0, 1)
+    near = nearest_points(places, strands.roots, reach=_BARE * gap_m)
+    off = np.linalg.norm(places - strands.roots[near], axis=1)
+    t = np.clip((_BARE * gap_m - off) / ((_BARE - _COVERED) * gap_m), 0, 1)
     return np.where(near < 0, 0.0, t * t * (3 - 2 * t))
 
 
-def _usual_gap(roots: NDArray[np.float32]) -> float:
-    """Metres from a root to the second nearest other one, in the median of some of them."""
+def usual_gap(strands: Strands) -> float:
+    """Metres from a root to the second nearest other one, in the median of some; above 0."""
+    roots = strands.roots
     some = roots[:: -(-len(roots) // _ROOTS_LOOKED_AT)]
     a, b = some.astype(np.float64), roots.astype(np.float64)
     middle = b.mean(axis=0)  # squares of differences lose no digits near it
     a, b = a - middle, b - middle
     squares = (a**2).sum(axis=1)[:, None] - 2 * a @ b.T + (b**2).sum(axis=1)
     rank = min(2, len(roots) - 1)  # the nearest of all is the root itself
-    return float(np.sqrt(np.maximum(np.median(np.partition(squares, rank, axis=1)[:, rank]), 0)))
+    usual = np.median(np.partition(squares, rank, axis=1)[:, rank])
+    return max(float(np.sqrt(max(usual, 0))), 1e-4)
 
 
 def _in_four(

@@ -6,14 +6,14 @@ import pytest
 from PIL import Image
 
 from mien_server.errors import ServingError
-from mien_server.hair.card_plan import plan_cards, points_along
+from mien_server.hair.card_plan import plan_cards, points_along, strands_for_cards
 from mien_server.hair.card_texture import SCALP_STRIP, STRIPS, card_texture, card_texture_png
 from mien_server.hair.cards import hair_cards
 from mien_server.hair.closest_points import closest_points, heights_above
 from mien_server.hair.levels import LEVELS, hair_level
 from mien_server.hair.placing import placed, pushed_out
 from mien_server.hair.polylines import curliness_of
-from mien_server.hair.scalp_cap import root_cover, scalp_cap
+from mien_server.hair.scalp_cap import root_cover, scalp_cap, usual_gap
 from mien_server.hair.strands import Strands
 from mien_server.hair.surface import HairSurface, joined
 from tests.server.hair.planted_hair import hair_on, mean_head, random_head
@@ -120,6 +120,19 @@ def test_a_plan_fits_the_same_hairstyle_on_any_head():
     np.testing.assert_array_equal(surface.uv, hair_cards(strands, plan).uv)
 
 
+def test_cards_need_few_points_of_strands():
+    strands = hair_on(mean_head(), points=100)
+    plan = plan_cards(strands, 6_000)
+
+    few = strands_for_cards(strands, plan)
+    whole, thin = (hair_cards(some, plan) for some in (strands, few))
+
+    assert few.points.shape[1] < 50
+    assert strands_for_cards(few, plan) is few
+    off = np.linalg.norm(whole.vertices - thin.vertices, axis=1)
+    assert np.quantile(off, 0.99) < 0.001
+
+
 def test_the_same_seed_gives_the_same_cards():
     strands = hair_on(mean_head())
 
@@ -218,8 +231,9 @@ def test_what_roots_cover_ends_a_little_beyond_them():
     strands = Strands(rows, np.zeros(rows.shape[:2]))
     probes = np.array([[0.05, 0, 0.05], [0.052, 0, 0.052], [-0.009, 0, 0.05], [-0.014, 0, 0.05]])
 
-    cover = root_cover(probes, strands)
+    cover = root_cover(probes, strands, usual_gap(strands))
 
+    assert usual_gap(strands) == pytest.approx(0.008, rel=1e-5)
     np.testing.assert_array_equal(cover[[0, 1, 3]], [1, 1, 0])
     assert 0 < cover[2] < 1
 

@@ -7,9 +7,10 @@ from mien_server.hair.alignment import aligned
 from mien_server.hair.closest_points import closest_points, heights_above
 from mien_server.hair.head import Head
 from mien_server.hair.placing import (
+    bound_roots,
+    carried_over,
     placed,
     pushed_out,
-    roots_carried_over,
     settled,
     with_roots_at,
     with_roots_on_scalp,
@@ -134,18 +135,13 @@ def test_roots_are_carried_over_to_the_same_triangles():
     strands, head = hair_on(mean_head()), random_head(1)
     on_mean = closest_points(strands.roots, mean_head().vertices, mean_head().skin)
 
-    carried = roots_carried_over(strands, mean_head(), head)
+    carried = carried_over(bound_roots(strands, mean_head()), head)
 
     corners = head.vertices[mean_head().skin[on_mean.face]]
     np.testing.assert_allclose(
         carried, (corners * on_mean.weights[..., None]).sum(axis=1), atol=1e-6
     )
     assert distances(carried[::25], head).max() < 1e-6
-
-
-def test_a_head_of_another_model_takes_no_triangles_over():
-    with pytest.raises(ValueError, match="different models"):
-        roots_carried_over(hair_on(mean_head()), mean_head(), ball())
 
 
 @pytest.mark.parametrize("clearance", [0.0, 0.002, -0.003])
@@ -200,6 +196,26 @@ def test_hair_fits_heads_of_people_it_was_not_made_for(seed):
 
     assert distances(worn.roots[::25], head).max() < 1e-5
     assert heights(worn, head).min() > -2e-5
+
+
+def test_bound_roots_can_be_kept_for_other_heads():
+    strands, head = hair_on(mean_head(), count=300), random_head(1)
+    bound = bound_roots(strands, mean_head())
+
+    kept = placed(strands, head, mean_head(), roots=bound)
+
+    np.testing.assert_array_equal(kept.points, placed(strands, head, mean_head()).points)
+
+
+def test_roots_on_the_skin_are_left_alone_where_one_says_so():
+    head = ball()
+    rows = np.array([[[0, 0.0995, 0], [0, 0.09, 0.01]]])
+    strands = Strands(rows, np.zeros((1, 2)))
+
+    lifted = pushed_out(strands, head, rooted=True)
+
+    np.testing.assert_array_equal(lifted.roots, strands.roots)
+    assert heights_above(lifted.points[:, 1], head.vertices, head.skin)[0] > -1e-5
 
 
 def test_hair_of_an_unknown_head_settles_exactly_where_it_was_planted():
