@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "generated": "write a contact sheet of what the generator makes, to look at",
     "export": "write trained weights, their entry and their model card",
     "crops": "cut aligned crops through a server, to calibrate with",
+    "recognition_study": "train the recogniser on generated people and on as many rendered ones",
     "evaluate": "measure a network, or what a server answers, on held-out people",
 }
 
