@@ -15,7 +15,9 @@ from mien_server.hair.closest_points import closest_points
 from mien_server.hair.library import HairstyleLibrary
 from mien_server.hair.library_index import HairstyleEntry, read_index, write_index
 from mien_server.hair.own_styles import OwnStyles
+from mien_server.hair.polylines import curliness_of, lengths
 from mien_server.hair.strand_formats import data_from_strands
+from mien_server.hair.strands import Strands
 from mien_server.hair.style_files import style_file_bytes, style_from_bytes
 from tests.server.hair.planted_hair import hair_on, mean_head, transformed
 
@@ -38,7 +40,7 @@ def shipped(tmp_path):
     folder = tmp_path / "shipped"
     folder.mkdir()
     cells = np.arange(30)
-    short, long = style_file_bytes(SHORT, cells, half=True), style_file_bytes(LONG)
+    short, long = style_file_bytes(SHORT, cells), style_file_bytes(LONG)
     (folder / "short.npz").write_bytes(short)
     (folder / "long.npz").write_bytes(long)
     (folder / "short.png").write_bytes(b"a picture")
@@ -67,9 +69,12 @@ def test_shipped_styles_are_listed_in_their_order_and_read_as_they_were_written(
     short, long = library.hairstyle("short"), library.hairstyle("long")
 
     assert [entry.name for entry in library.entries()] == ["short", "long"]
-    np.testing.assert_allclose(short.strands.points, SHORT.points, atol=1.3e-4)
-    np.testing.assert_array_equal(long.strands.points, LONG.points)
-    np.testing.assert_array_equal(long.strands.curliness, LONG.curliness)
+    for style, given in ((short, SHORT), (long, LONG)):
+        distance = lengths(given.points)[:, None, None] / 11
+        assert (np.abs(style.strands.points - given.points) / distance).max() < 0.02
+        np.testing.assert_array_equal(style.strands.roots, given.roots)
+        expected = curliness_of(style.strands.points)
+        np.testing.assert_allclose(style.strands.curliness, expected, atol=1e-6)
     np.testing.assert_array_equal(short.cells, np.arange(30))
     assert long.cells is None
     assert not short.is_own
@@ -221,46 +226,84 @@ def test_a_style_file_that_was_touched_is_not_used(library, shipped, content, sa
         library.hairstyle("long")
 
 
+@pytest.mark.parametrize("points", [3, 100])
+def test_style_files_give_wild_strands_back_as_well_as_smooth_ones(points):
+    generator = np.random.default_rng(points)
+    wild = np.cumsum(generator.normal(0, 0.01, (50, points, 3)), axis=1) * [[[1, 5, 1]]]
+    strands = Strands(wild, np.zeros(wild.shape[:2]))
+
+    found = style_from_bytes(style_file_bytes(strands)).strands
+
+    step = np.abs(np.diff(wild, axis=1)).max(axis=(1, 2))[:, None, None]
+    assert (np.abs(found.points - strands.points) / step).max() < 0.02
+    assert len(style_file_bytes(hair_on(mean_head(), count=200, points=100))) < 80_000
+
+
 @pytest.mark.parametrize(
-    ("arrays", "said"),
+    "points", [np.zeros((2, 5, 3)), np.zeros((0, 5, 3)), np.ones((3, 2, 3)) * [[[0]], [[1]], [[2]]]]
+)
+def test_strands_that_a_style_file_cannot_hold_are_refused(points):
+    with pytest.raises(ValueError, match="3 points or more"):
+        style_file_bytes(Strands(points, np.zeros(points.shape[:2])))
+
+
+SMALL = {
+    "root": np.zeros((3, 3), np.float32),
+    "unit": np.full(3, 0.001, np.float32),
+    "step": np.ones((3, 3), np.int8),
+    "bends": np.zeros((3, 5, 3), np.int8),
+}
+
+
+def npz(arrays):
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()
+
+
+def test_a_style_file_is_the_sums_that_it_says():
+    strands = style_from_bytes(npz(SMALL)).strands
+
+    np.testing.assert_allclose(
+        strands.points, np.tile(0.001 * np.arange(7)[:, None], (3, 1, 3)), atol=1e-7
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
     [
-        pytest.param({"strands": np.zeros((3, 5, 3), np.float32)}, "must be float", id="no curl"),
-        pytest.param({"strands": np.zeros((0, 5, 4), np.float32)}, "must be float", id="bald"),
-        pytest.param({"strands": np.zeros((3, 5, 4), np.int32)}, "must be float", id="integers"),
-        pytest.param({"strands": np.full((3, 5, 4), np.nan)}, "not finite", id="NaN"),
-        pytest.param({"hairs": np.zeros((3, 5, 4))}, "holds hairs", id="other name"),
-        pytest.param(
-            {"strands": np.zeros((3, 5, 4)), "grid_cells": np.arange(2)}, "3 whole", id="few cells"
-        ),
-        pytest.param(
-            {"strands": np.zeros((3, 5, 4)), "grid_cells": np.array([1, 1, 2])},
-            "different",
-            id="cell twice",
-        ),
-        pytest.param(
-            {"strands": np.zeros((3, 5, 4)), "grid_cells": np.array([1, 5, 1024])},
-            "different",
-            id="no such cell",
-        ),
-        pytest.param({"strands": np.array([[[object()] * 4]])}, "Object arrays", id="pickle"),
+        pytest.param({"bends": np.zeros((3, 5), np.int8)}, "bends has shape", id="flat"),
+        pytest.param({"bends": np.zeros((0, 5, 3), np.int8)}, "bends has shape", id="bald"),
+        pytest.param({"bends": np.zeros((3, 5, 3))}, "whole numbers", id="real bends"),
+        pytest.param({"root": np.zeros((2, 3), np.float32)}, "root is", id="few roots"),
+        pytest.param({"root": np.full((3, 3), np.nan)}, "not finite", id="NaN"),
+        pytest.param({"unit": np.full(3, 1e38)}, "not finite", id="overflow"),
+        pytest.param({"step": np.zeros((3, 4), np.int8)}, "step is", id="four dimensions"),
+        pytest.param({"hairs": np.zeros(3)}, "it holds bends, hairs", id="other name"),
+        pytest.param({"cell": np.arange(2)}, "3 whole", id="few cells"),
+        pytest.param({"cell": np.array([1, 1, 2])}, "different", id="cell twice"),
+        pytest.param({"cell": np.array([1, 5, 1024])}, "different", id="no such cell"),
+        pytest.param({"step": np.array([[object()] * 3] * 3)}, "Object arrays", id="pickle"),
     ],
 )
-def test_style_files_with_other_arrays_are_refused(arrays, said):
-    stream = io.BytesIO()
-    np.savez(stream, **arrays)
-
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+def test_style_files_with_other_arrays_are_refused(change, said):
     with pytest.raises(ValueError, match=said):
-        style_from_bytes(stream.getvalue())
+        style_from_bytes(npz({**SMALL, **change}))
+
+
+def test_a_style_file_without_an_array_is_refused():
+    with pytest.raises(ValueError, match="expected root, unit, step, bends"):
+        style_from_bytes(npz({name: SMALL[name] for name in ("root", "unit", "step")}))
 
 
 def test_a_style_file_that_unpacks_to_too_much_is_refused_before_it_does(monkeypatch):
     monkeypatch.setattr(style_files, "MAX_UNPACKED_BYTES", 100_000)
-    stream = io.BytesIO()
-    np.savez_compressed(stream, strands=np.zeros((5, 2_000, 4), np.float32))
+    content = npz({**SMALL, "bends": np.zeros((3, 20_000, 3), np.int8)})
 
     with pytest.raises(ValueError, match="unpacks to"):
-        style_from_bytes(stream.getvalue())
-    assert len(stream.getvalue()) < 2_000
+        style_from_bytes(content)
+    assert len(content) < 5_000
 
 
 GOOD = {
