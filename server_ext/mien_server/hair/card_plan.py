@@ -13,17 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mien_server.hair.knots import FEWEST, MOST, knots_of, points_along
 from mien_server.hair.more_strands import more_strands, nearest_strands
 from mien_server.hair.polylines import curliness_of, lengths
 from mien_server.hair.strands import Strands
 
-__all__ = ["CardPlan", "plan_cards", "points_along", "strands_for_cards"]
+__all__ = ["CardPlan", "plan_cards", "strands_for_cards"]
 
 _MOST_PER_STRAND = 3
-# A card follows its strand this closely, if the number of triangles allows it.
-_TOLERANCE_M = 0.002
-_LEAST_CARDS = 260  # before cards are given more segments
-_SEGMENTS = (3, 48)
+_LEAST_CARDS = 220  # before cards are given more segments
+_LEAST_POINTS = 32  # of strands, as knots do not lie evenly
 _WIDTHS_M = (0.003, 0.022)
 _WIDEST = 0.8  # of a card's length
 _OVERLAP = 1.35  # of the distance to the neighbours
@@ -42,7 +41,7 @@ class CardPlan:
         seed: see there.
         neighbours: see there.
         leaders: (K,) int64 which of them cards follow.
-        segments: N - 1, the same of all cards.
+        knots: (N,) parts of the way along its strand, from 0 to 1, where a card has points.
         widths: (K, N) metres across, from root to tip.
         strip: (K,) int64 0 to 2, column of the texture; 0 is for the innermost.
         mirrored: (K,) bool, whether the column is mirrored.
@@ -55,12 +54,17 @@ class CardPlan:
     seed: int
     neighbours: NDArray[np.intp]
     leaders: NDArray[np.int64]
-    segments: int
+    knots: NDArray[np.float64]
     widths: NDArray[np.float64]
     strip: NDArray[np.int64]
     mirrored: NDArray[np.bool_]
     shade: NDArray[np.float64]
     lift: NDArray[np.float64]
+
+    @property
+    def segments(self) -> int:
+        """N - 1, straight pieces of a card."""
+        return len(self.knots) - 1
 
     @property
     def triangles(self) -> int:
@@ -82,14 +86,14 @@ def plan_cards(strands: Strands, max_triangles: int, *, seed: int = 0) -> CardPl
     Raises:
         ValueError: no strands, or too few triangles for one card.
     """
-    if not len(strands) or max_triangles < 2 * _SEGMENTS[0]:
+    if not len(strands) or max_triangles < 2 * FEWEST:
         raise ValueError(
             f"{len(strands)} strands and {max_triangles} triangles came; it takes a strand and "
-            f"{2 * _SEGMENTS[0]} triangles to make a card"
+            f"{2 * FEWEST} triangles to make a card"
         )
-    most = max(_SEGMENTS[0], min(_SEGMENTS[1], max_triangles // (2 * _LEAST_CARDS)))
-    segments = min(_segments_needed(strands), most)
-    allowed = max_triangles // (2 * segments)
+    most = min(max(max_triangles // (2 * _LEAST_CARDS), FEWEST), MOST)
+    knots = knots_of(strands, most)
+    allowed = max_triangles // (2 * (len(knots) - 1))
     # Hair that is too short to need them all gets more cards instead: stubble of few is rows.
     grown = max(len(strands), min(allowed, _MOST_PER_STRAND * len(strands)))
     neighbours = nearest_strands(strands)
@@ -99,18 +103,17 @@ def plan_cards(strands: Strands, max_triangles: int, *, seed: int = 0) -> CardPl
     leaders = _leaders(stations, count)
     generator = np.random.default_rng(seed)
     spacing = _spacing(stations[leaders])
-    along = np.linspace(0, 1, segments + 1)
-    widths = np.stack([np.interp(along, np.linspace(0, 1, _STATIONS), row) for row in spacing])
+    widths = np.stack([np.interp(knots, np.linspace(0, 1, _STATIONS), row) for row in spacing])
     widest = np.clip(_WIDEST * lengths(stations[leaders]), _WIDTHS_M[0], _WIDTHS_M[1])[:, None]
     widths = np.clip(_OVERLAP * widths, _WIDTHS_M[0], widest)
     # Narrow where hair leaves the skin, full soon after, narrower again at the tip.
-    taper = np.interp(along, [0, 0.12, 0.75, 1], [0.7, 1, 1, 0.8])
+    taper = np.interp(knots, [0, 0.12, 0.75, 1], [0.7, 1, 1, 0.8])
     return CardPlan(
         grown,
         seed,
         neighbours,
         leaders,
-        segments,
+        knots,
         widths * taper,
         generator.integers(0, 3, count),
         generator.random(count) < 0.5,
@@ -124,35 +127,11 @@ def strands_for_cards(strands: Strands, plan: CardPlan) -> Strands:
 
     Bringing them to a head takes time with the points.
     """
-    wanted = 2 * plan.segments + 3
+    wanted = max(_LEAST_POINTS, 2 * plan.segments)
     if strands.points.shape[1] <= wanted:
         return strands
     points = points_along(strands.points, np.linspace(0, 1, wanted)).astype(np.float32)
     return Strands(points, curliness_of(points))
-
-
-def points_along(
-    points: NDArray[np.float32] | NDArray[np.float64], along: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """(S, N, 3) places at parts of the way, 0 to 1, through (S, P, 3) points."""
-    place = along * (points.shape[1] - 1)
-    before = np.minimum(place.astype(np.int64), points.shape[1] - 2)
-    part = (place - before)[:, None]
-    return np.asarray(points[:, before] * (1 - part) + points[:, before + 1] * part)
-
-
-def _segments_needed(strands: Strands) -> int:
-    """How many straight pieces follow four of five strands closely enough."""
-    few = strands.points[::8]
-    fine = np.linspace(0, 1, 4 * _SEGMENTS[1] + 1)
-    course = points_along(few, fine)
-    for segments in (3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40):
-        corners = points_along(few, np.linspace(0, 1, segments + 1))
-        drawn = points_along(corners, fine)
-        off = np.linalg.norm(drawn - course, axis=2).max(axis=1)
-        if np.quantile(off, 0.8) <= _TOLERANCE_M:
-            return segments
-    return _SEGMENTS[1]
 
 
 def _leaders(stations: NDArray[np.float64], count: int) -> NDArray[np.int64]:

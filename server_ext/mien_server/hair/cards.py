@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mien_server.hair.card_plan import CardPlan, points_along
+from mien_server.hair.card_plan import CardPlan
 from mien_server.hair.card_texture import STRIPS
 from mien_server.hair.frames import frames_along
+from mien_server.hair.knots import points_along
 from mien_server.hair.more_strands import more_strands
 from mien_server.hair.shading import light_within, middle_of
 from mien_server.hair.strands import Strands
@@ -55,13 +56,13 @@ def hair_cards(
     dense = more_strands(strands, plan.strands, seed=plan.seed, neighbours=plan.neighbours)
     led = dense.points[plan.leaders]
     centre = middle_of(strands) if middle is None else np.asarray(middle, np.float64)
-    points = points_along(led, np.linspace(0, 1, plan.segments + 1))
+    points = points_along(led, plan.knots)
     frames = frames_along(points, centre)
     points = points + plan.lift[:, None, None] * frames.normal
     half = plan.widths[..., None] / 2 * frames.side
     vertices = np.stack([points - half, points + half], axis=2)  # (K, N, 2, 3)
     normals = np.repeat(frames.normal[:, :, None], 2, axis=2)
-    shade = np.linspace(_ROOT_SHADE, _TIP_SHADE, plan.segments + 1) * plan.shade[:, None]
+    shade = (_ROOT_SHADE + (_TIP_SHADE - _ROOT_SHADE) * plan.knots) * plan.shade[:, None]
     shade = shade * light_within(points, strands, centre)
     colours = np.clip(shade[..., None] * np.asarray(colour, np.float64), 0, 1)
     return HairSurface(
@@ -79,7 +80,7 @@ def _uv(plan: CardPlan) -> NDArray[np.float64]:
     sides = np.where(plan.mirrored[:, None], np.stack([right, left], 1), np.stack([left, right], 1))
     uv = np.empty((len(plan.leaders), plan.segments + 1, 2, 2))
     uv[..., 0] = sides[:, None]
-    uv[..., 1] = np.linspace(1, 0, plan.segments + 1)[:, None]
+    uv[..., 1] = 1 - plan.knots[:, None]
     return uv
 
 

@@ -30,7 +30,7 @@ class HairLevel:
 LEVELS: dict[str, HairLevel] = {
     "high": HairLevel(10_000, 64, 36_000, 20_000),
     "medium": HairLevel(3_000, 40, 12_000, 8_000),
-    "low": HairLevel(1_000, 20, 3_000, 2_500),
+    "low": HairLevel(1_000, 20, 5_000, 2_500),
 }
 
 

@@ -6,11 +6,13 @@ import pytest
 from PIL import Image
 
 from mien_server.errors import ServingError
-from mien_server.hair.card_plan import plan_cards, points_along, strands_for_cards
+from mien_server.hair.card_plan import plan_cards, strands_for_cards
 from mien_server.hair.card_texture import SCALP_STRIP, STRIPS, card_texture, card_texture_png
 from mien_server.hair.cards import hair_cards
 from mien_server.hair.closest_points import closest_points, heights_above
+from mien_server.hair.knots import knots_of, points_along
 from mien_server.hair.levels import LEVELS, hair_level
+from mien_server.hair.more_strands import more_strands
 from mien_server.hair.placing import placed, pushed_out
 from mien_server.hair.polylines import curliness_of
 from mien_server.hair.scalp_cap import root_cover, scalp_cap, usual_gap
@@ -53,6 +55,40 @@ def test_curls_are_given_more_segments():
     assert plan_cards(curly(strands), 12_000).segments > plan_cards(strands, 12_000).segments
 
 
+def test_knots_lie_where_hair_bends_and_few_of_them_follow_it():
+    turn = np.clip((np.linspace(0, 0.5, 200) - 0.05) / 0.05, 0, 1) * np.pi / 2
+    way = np.column_stack([np.cos(turn), -np.sin(turn), 0 * turn])
+    course = np.cumsum(way, axis=0) * 0.5 / 200
+    strands = Strands(course[None], np.zeros((1, 200)))
+
+    knots = knots_of(strands, 6)
+
+    assert len(knots) <= 7
+    assert (knots[[0, -1]] == [0, 1]).all()
+    assert (np.diff(knots) > 0).all()
+    assert ((knots > 0.08) & (knots < 0.22)).sum() >= 3
+    corners = points_along(strands.points, knots)[0]
+    ends = np.stack([corners[:-1], corners[1:]], axis=1)
+    assert polyline_distance(course, ends).max() < 0.002
+
+
+def polyline_distance(points, ends):
+    """Metres from each point to the nearest of some straight pieces (M, 2, 3)."""
+    a, b = ends[:, 0], ends[:, 1]
+    t = np.einsum("pmj,mj->pm", points[:, None] - a, b - a) / ((b - a) ** 2).sum(axis=1)
+    on_piece = a + np.clip(t, 0, 1)[..., None] * (b - a)
+    return np.linalg.norm(points[:, None] - on_piece, axis=2).min(axis=1)
+
+
+def test_a_helix_has_evenly_spread_knots():
+    angle = np.linspace(0, 16 * np.pi, 400)
+    course = np.column_stack([0.006 * np.cos(angle), -0.2 * angle / 50, 0.006 * np.sin(angle)])
+
+    knots = knots_of(Strands(course[None], np.zeros((1, 400))), 40)
+
+    np.testing.assert_allclose(np.diff(knots), 1 / (len(knots) - 1), rtol=0.2)
+
+
 def test_the_middle_of_each_card_runs_along_its_strand_and_its_edges_are_level_with_it():
     strands = hair_on(mean_head(), points=60)
     plan = plan_cards(strands, 6_000)
@@ -60,7 +96,8 @@ def test_the_middle_of_each_card_runs_along_its_strand_and_its_edges_are_level_w
     cards = strips_of(hair_cards(strands, plan), plan)
 
     middle = cards.mean(axis=2)
-    course = points_along(strands.points[plan.leaders], np.linspace(0, 1, plan.segments + 1))
+    dense = more_strands(strands, plan.strands, seed=plan.seed)
+    course = points_along(dense.points[plan.leaders], plan.knots)
     off = np.linalg.norm(middle - course, axis=2)
     np.testing.assert_allclose(off, np.broadcast_to(plan.lift[:, None], off.shape), atol=1e-6)
     widths = np.linalg.norm(cards[:, :, 1] - cards[:, :, 0], axis=2)
@@ -88,7 +125,7 @@ def test_the_texture_runs_from_root_to_tip_within_one_strip():
     uv = hair_cards(strands, plan).uv.reshape(len(plan.leaders), plan.segments + 1, 2, 2)
 
     np.testing.assert_allclose(
-        uv[..., 1], np.broadcast_to(np.linspace(1, 0, plan.segments + 1)[:, None], uv.shape[:-1])
+        uv[..., 1], np.broadcast_to(1 - plan.knots[:, None], uv.shape[:-1]), atol=1e-6
     )
     edges = np.sort(uv[:, 0, :, 0], axis=1)
     np.testing.assert_allclose(edges, np.array(STRIPS)[plan.strip], atol=1e-6)
