@@ -71,11 +71,11 @@ class StrandsOfMap(nn.Module):
         A cell where the network sees no hair is 0 throughout.
         """
         steps, grows = self.network(features_of(orientation_map))
-        offsets = self.network.strands(steps.flatten(3))  # (B, 4, 100, 1024)
+        offsets = self.network.get_submodule("strands")(steps.flatten(3))  # (B, 4, 100, 1024)
         roots = self.network.get_buffer("roots").reshape(SIDE * SIDE, 3)
         roots = nn.functional.pad(roots, (0, 1)).T[None, :, None]  # (1, 4, 1, 1024)
         there = (grows > 0).to(offsets.dtype).flatten(1)[:, None, None]  # (B, 1, 1, 1024)
-        strands = (offsets + roots) * there
+        strands: torch.Tensor = (offsets + roots) * there
         return strands.permute(0, 3, 2, 1).reshape(-1, SIDE, SIDE, NUM_POINTS, 4)
 
 

@@ -116,7 +116,8 @@ def _run_alike(strands: Strands, neighbours: NDArray[np.intp]) -> NDArray[np.flo
         way = stations[:, end] - stations[:, start]
         way = way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
         alike &= (way[neighbours] * way[:, None]).sum(axis=2) > _SAME_WAY
-    return alike.astype(np.float32)
+    shares: NDArray[np.float32] = alike.astype(np.float32)
+    return shares
 
 
 def _sideways(

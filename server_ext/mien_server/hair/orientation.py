@@ -118,7 +118,8 @@ def encoded_map(
     x, y = np.where(turned, -x, x), np.abs(y)
     red = np.where(is_hair, HAIR, np.where(is_body, BODY, BACKGROUND))
     colours = np.stack([red, y * 255 * is_hair, (x / 2 + 0.5) * 255 * is_hair], axis=-1)
-    return np.floor(colours + _HALF_UP).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.floor(colours + _HALF_UP).astype(np.uint8)
+    return rounded
 
 
 def decoded_map(

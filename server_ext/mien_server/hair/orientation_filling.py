@@ -101,7 +101,8 @@ def pointed(double: Array, hair: NDArray[np.bool_], crown_xy: tuple[float, float
     for _ in range(_ALIGNING_STEPS):
         around = cv2.GaussianBlur(result * sure, (0, 0), 3.0)
         result = np.where((result * around).sum(axis=-1, keepdims=True) < 0, -result, result)
-    return result * inside[..., None]
+    aligned: NDArray[np.float32] = result * inside[..., None]
+    return aligned
 
 
 def _unit(vectors: Array, where: NDArray[np.bool_]) -> Array:
