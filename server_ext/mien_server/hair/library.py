@@ -19,9 +19,10 @@ from mien_server.errors import ServingError
 from mien_server.hair.head import Head
 from mien_server.hair.library_index import NAME, HairstyleEntry, read_index
 from mien_server.hair.own_styles import OwnStyles, name_taken
-from mien_server.hair.placing import placed
+from mien_server.hair.placing import placed, root_misfit
 from mien_server.hair.polylines import lengths
 from mien_server.hair.strand_files import read_strand_file
+from mien_server.hair.strand_formats import refusal
 from mien_server.hair.strand_picture import strand_picture_png
 from mien_server.hair.strands import Strands
 from mien_server.hair.style_files import StyleFile, style_file_bytes, style_from_bytes
@@ -29,6 +30,7 @@ from mien_server.hair.style_files import StyleFile, style_file_bytes, style_from
 __all__ = ["Hairstyle", "HairstyleLibrary"]
 
 MAX_TEXT = 200
+MAX_MISFIT_M = 0.015
 _KEPT_READ = 8  # styles, about a megabyte each
 
 
@@ -152,6 +154,13 @@ class HairstyleLibrary:
         for what, text in texts.items():
             _check_text(what, text)
         read = read_strand_file(content, file_name, max_strands=max_strands)
+        misfit = root_misfit(read.strands, self._head)
+        if misfit > MAX_MISFIT_M:
+            raise refusal(
+                f"its roots lie {100 * misfit:.1f} cm off any scalp in the median, at most "
+                f"{100 * MAX_MISFIT_M:g} are allowed; the first point of each strand must be its "
+                "root, y must be up, and z to the face"
+            )
         strands = placed(read.strands, self._head)
         picture = strand_picture_png(strands, self._head)
         style = style_file_bytes(strands)

@@ -25,11 +25,13 @@ __all__ = [
     "carried_over",
     "placed",
     "pushed_out",
+    "root_misfit",
     "settled",
     "with_roots_at",
     "with_roots_on_scalp",
 ]
 
+_SETTLED_SCALE = (0.6, 1.6)
 # Along a strand, what its root was moved by fades out over this many times that distance, and at
 # least over this length, so that strands neither bend nor stretch visibly.
 _FADE_RATIO, _FADE_M = 12.0, 0.06
@@ -71,6 +73,17 @@ def placed(
     return pushed_out(rooted, head, clearance=clearance, rooted=True)
 
 
+def root_misfit(strands: Strands, head: Head) -> float:
+    """Metres by which roots miss the scalp, in the median, when hair of an unknown head is fitted.
+
+    A few millimetres for hair of people. Centimetres mean that these are no roots; but caps of hair
+    that stand on their heads, or look back, fit somewhere too.
+    """
+    fitted = settled(aligned(strands, head), head)
+    on_skin = closest_points(fitted.roots, head.vertices, head.skin).points
+    return float(np.median(np.linalg.norm(on_skin - fitted.roots, axis=1)))
+
+
 def settled(strands: Strands, head: Head, *, rounds: int = 15) -> Strands:
     """Move and scale hair as a whole until its roots fit the scalp in the least-squares sense.
 
@@ -96,7 +109,9 @@ def settled(strands: Strands, head: Head, *, rounds: int = 15) -> Strands:
         step = np.linalg.solve(
             design.T @ (weight[:, None] * design) + prior, design.T @ (weight * offsets)
         )
-        scale = 1.0 + float(np.clip(step[0], -0.2, 0.2))
+        # Roots that fit no scalp would come nearest to one as a single point.
+        total = np.clip(moved.scale * (1.0 + step[0]), *_SETTLED_SCALE)
+        scale = float(total) / moved.scale
         shift = (moved.shift - middle) * scale + middle + step[1:]
         moved = Similarity(moved.scale * scale, shift)
         if np.abs(step).max() < 1e-7:

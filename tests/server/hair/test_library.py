@@ -185,6 +185,25 @@ def test_damaged_strand_files_are_refused_and_leave_nothing(library, tmp_path):
     assert len(library.entries()) == 2
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda points: points[:, :, [0, 2, 1]], id="z up and mirrored"),
+        pytest.param(lambda points: 8 * (points - points.mean()), id="as large as a room"),
+        pytest.param(lambda points: points[:, np.argsort(points[0, :, 2])] * 8, id="no order"),
+    ],
+)
+def test_strands_whose_first_points_are_on_no_scalp_are_refused(library, tmp_path, change):
+    points = change(hair_on(mean_head(), count=300, points=12, end_m=-0.3).points)
+    content = data_from_strands(Strands(points, np.zeros(points.shape[:2])))
+
+    error = refused(library.add, "mine", "Mine", content, **THEIRS)
+
+    assert error.code == "INVALID_TENSOR"
+    assert "off any scalp" in error.text
+    assert not (tmp_path / "own").exists()
+
+
 def test_an_unknown_style_is_refused_with_those_there_are(library):
     for call in (library.entry, library.hairstyle, library.thumbnail, library.remove):
         error = refused(call, "mullet")

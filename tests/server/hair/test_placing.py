@@ -11,6 +11,7 @@ from mien_server.hair.placing import (
     carried_over,
     placed,
     pushed_out,
+    root_misfit,
     settled,
     with_roots_at,
     with_roots_on_scalp,
@@ -240,6 +241,22 @@ def test_settling_brings_roots_of_another_head_nearer_to_the_scalp(seed):
 
     assert gap(end) < 0.8 * gap(start)
     assert gap(end) < 0.004
+
+
+def test_roots_of_people_fit_and_those_of_a_room_do_not():
+    another = hair_on(random_head(4))
+
+    assert root_misfit(another, mean_head()) < 0.004
+    assert root_misfit(transformed(another, 10, SHIFT), mean_head()) > 0.1
+
+
+def test_settling_does_not_shrink_to_a_point_what_fits_no_scalp():
+    flat = np.random.default_rng(0).uniform(-0.1, 0.1, (300, 5, 3)) * [1, 0, 1]
+    strands = Strands(flat, np.zeros((300, 5)))
+
+    found = settled(strands, mean_head())
+
+    assert np.ptp(found.points[..., 0]) > 0.45 * np.ptp(flat[..., 0])
 
 
 def test_settling_a_strip_of_hair_leaves_its_size_as_it_was():
