@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = {
     "albedo": "paint skin, eyes and teeth, and distil the albedo space",
     "sheet": "write a contact sheet of synthetic people, to look at",
     "dataset": "render photographs of synthetic people, with every label",
+    "grooms": "draw hairstyles at random and map them from a few sides",
     "masks": "render where hair is in the photographs of a data set",
     "features": "read off photographs what the generator is trained on",
     "styles": "measure how the styles of features are distributed",
