@@ -49,8 +49,7 @@ def train(
     """
     recipe = task.recipe
     directory.mkdir(parents=True, exist_ok=True)
-    # Trap: in torch 2.13 the gradient of such a convolution to fewer than 16 channels may crash.
-    task.trained.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    _lay_channels_last(task.trained)
     task.trained.train()
     optimizer = _optimizer(task.trained, recipe)
     average = MovingAverage(task.network, recipe.ema_decay)
@@ -79,6 +78,14 @@ def train(
             curve.save()
             curve.draw(directory.name)
     return average
+
+
+def _lay_channels_last(module: nn.Module) -> None:
+    # Trap: in torch 2.13 the gradient of such a convolution to fewer than 16 channels may crash.
+    # Module.to would refuse kernels of three dimensions.
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 class _Meter:
