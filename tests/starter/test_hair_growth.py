@@ -32,7 +32,7 @@ def ground():
 def grids(ground):
     """Every named style, and some at random."""
     rng = np.random.default_rng(11)
-    drawn = {f"draw {number}": (draw_recipe(rng), number) for number in range(6)}
+    drawn = {f"draw {number}": (draw_recipe(rng), number) for number in range(4)}
     named = {name: (style.recipe, style.seed) for name, style in STYLES.items()}
     return {name: grow(recipe, seed, ground) for name, (recipe, seed) in {**named, **drawn}.items()}
 
