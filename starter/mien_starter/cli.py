@@ -18,6 +18,7 @@ from mien_starter.errors import StarterError
 COMMANDS: Mapping[str, str] = {
     "head": "distil the linear head model from anny",
     "albedo": "paint skin, eyes and teeth, and distil the albedo space",
+    "hairstyles": "grow the shipped hairstyles, and draw sheets of styles to look at",
     "sheet": "write a contact sheet of synthetic people, to look at",
     "dataset": "render photographs of synthetic people, with every label",
     "grooms": "draw hairstyles at random and map them from a few sides",
