@@ -45,7 +45,8 @@ def packed_steps(grid: NDArray[np.float32]) -> NDArray[np.float16]:
     points = grid[:, :, ::STEP_POINTS].astype(np.float64)
     steps = np.concatenate([np.diff(points[..., :3], axis=2), points[:, :, 1:, 3:]], axis=-1)
     steps[~grid.any(axis=(2, 3))] = np.nan
-    return (steps.transpose(3, 2, 0, 1) / _UNIT_M).astype(np.float16)
+    packed: NDArray[np.float16] = (steps.transpose(3, 2, 0, 1) / _UNIT_M).astype(np.float16)
+    return packed
 
 
 def labels_file(directory: Path, name: str) -> Path:

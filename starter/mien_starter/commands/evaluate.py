@@ -57,11 +57,12 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _direct(arguments: argparse.Namespace) -> dict[str, Any]:
+    from mien_starter.evaluation.held_out import facts_about, held_out
     from mien_starter.evaluation.measures import measure_of
     from mien_starter.evaluation.networks import predictor, trained_states, wrapped
 
     name, graphs = arguments.name, recipe_module(arguments.name).GRAPHS
-    photographs = Photographs(arguments.data, limit=arguments.limit)
+    photographs = held_out(name, arguments.data, arguments.limit)
     measure = measure_of(name, photographs, arguments.autoencoder)
     if arguments.weights is None:
         states, about = trained_states(name, arguments.work or DEFAULT_WORK / name)
@@ -79,11 +80,12 @@ def _direct(arguments: argparse.Namespace) -> dict[str, Any]:
         column: measure({graph: predictor(wrapped(graph, found[graph])) for graph in graphs})
         for column, found in columns.items()
     }
-    return {"weights": about, **_about(photographs), "figures": figures}
+    return {"weights": about, **facts_about(photographs), "figures": figures}
 
 
 def _served(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
     from mien_export.head_model import read_head
+    from mien_starter.evaluation.held_out import facts_about
     from mien_starter.evaluation.served import measure_server
     from mien_starter.progress import counting
     from mien_starter.recipes.deca_encoder import HEAD
@@ -91,11 +93,7 @@ def _served(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
     photographs = Photographs(arguments.data, limit=arguments.limit)
     with counting(console, "asking", len(photographs), "photographs") as on_progress:
         figures = measure_server(arguments.served, photographs, read_head(HEAD), on_progress)
-    return {**_about(photographs), "figures": {"served": figures}}
-
-
-def _about(photographs: Photographs) -> dict[str, Any]:
-    return {"photographs": len(photographs), "splits": photographs.splits}
+    return {**facts_about(photographs), "figures": {"served": figures}}
 
 
 def _default_target(arguments: argparse.Namespace) -> Path | None:

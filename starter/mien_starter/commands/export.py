@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Write weights, entries and cards."""
     from mien_starter.evaluation.examples import example_inputs
+    from mien_starter.evaluation.held_out import held_out
     from mien_starter.evaluation.networks import trained_states
-    from mien_starter.shards import Photographs
     from mien_starter.weights_export import (
         load_figures,
         update_starter,
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     name = arguments.name
     work = arguments.work or DEFAULT_WORK / name
     states, about = trained_states(name, work)
-    examples = example_inputs(name, states, Photographs(arguments.data, limit=COMPARED))
+    examples = example_inputs(name, states, held_out(name, arguments.data, COMPARED))
     figures = load_figures(work / FIGURES_FILE, about)
     for graph, tensors in states.items():
         path, parity = write_weights(graph, tensors, examples[graph], arguments.to)

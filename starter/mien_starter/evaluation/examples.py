@@ -21,8 +21,10 @@ from mien_starter.crops import (
     deca_window,
     loose_window,
 )
+from mien_starter.evaluation.held_out import HeldOut
 from mien_starter.evaluation.networks import predictor, wrapped
 from mien_starter.face_reader import Faces, crops_of, shipped_reader
+from mien_starter.grooms import Grooms
 from mien_starter.shards import Photographs
 from mien_starter.training.recipe import Tensors
 
@@ -32,15 +34,18 @@ Inputs = tuple[NDArray[Any], ...]
 
 
 def example_inputs(
-    name: str, states: Mapping[str, Tensors], photographs: Photographs
+    name: str, states: Mapping[str, Tensors], photographs: HeldOut
 ) -> Mapping[str, Inputs]:
     """By graph of a recipe, (N, ...) for each of its inputs, made of N photographs.
 
     Args:
         name: of the recipe.
         states: by graph its weights.
-        photographs: all of them are used.
+        photographs: all of them are used; of hair_vae, hairstyles.
     """
+    if isinstance(photographs, Grooms):
+        seen = [photographs.map_rgb(index) for index in range(len(photographs))]
+        return {graph: (np.stack(seen),) for graph in states}
     if name == "autoencoder":
         crops = crops_of(photographs, range(len(photographs)))
         encode = predictor(wrapped("latent_encoder", states["latent_encoder"]))

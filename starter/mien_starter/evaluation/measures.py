@@ -10,27 +10,32 @@ from mien_export.head_model import read_head
 from mien_starter.evaluation.autoencoders import measure_autoencoder
 from mien_starter.evaluation.denoisers import known_faces, measure_denoiser
 from mien_starter.evaluation.direct import MEASURES
+from mien_starter.evaluation.held_out import HeldOut
 from mien_starter.evaluation.networks import Predict, run_predictors
+from mien_starter.evaluation.strands import measure_strands
 from mien_starter.face_reader import shipped_reader
+from mien_starter.grooms import Grooms
 from mien_starter.recipes.deca_encoder import HEAD
-from mien_starter.shards import Photographs
 
 __all__ = ["GraphsMeasure", "measure_of"]
 
 GraphsMeasure = Callable[[Mapping[str, Predict]], Mapping[str, float]]
 
 
-def measure_of(name: str, photographs: Photographs, autoencoder: Path) -> GraphsMeasure:
+def measure_of(name: str, photographs: HeldOut, autoencoder: Path) -> GraphsMeasure:
     """What to call with the graphs of a recipe, trained ones or random ones.
 
     Args:
         name: of the recipe.
-        photographs: held out.
+        photographs: held out; of hair_vae, hairstyles.
         autoencoder: folder of its run, in whose latents face_denoiser works.
 
     Raises:
         StarterError: a network that others are measured with is missing.
     """
+    if isinstance(photographs, Grooms):
+        grooms = photographs
+        return lambda predict: measure_strands(predict[name], grooms)
     if name == "autoencoder":
         recognize = shipped_reader().recognize
         return lambda predict: measure_autoencoder(predict, recognize, photographs)

@@ -22,6 +22,7 @@ NAMES = (
     "deca_encoder",
     "mica_encoder",
     "hair_segmenter",
+    "hair_vae",
     "autoencoder",
     "face_denoiser",
 )
