@@ -25,7 +25,7 @@ __all__ = ["StyleFile", "style_file_bytes", "style_from_bytes"]
 
 MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 _KINDS = {"root": "f", "unit": "f", "step": "iu", "bends": "iu"}
-_CELLS = "cell"
+_CELLS = "grid_cells"
 _UNITS_PER_STEP = 64  # of the mean distance between points; fewer where hair bends sharply
 _LARGEST = 127
 
@@ -44,7 +44,7 @@ class StyleFile:
 
 
 def style_file_bytes(strands: Strands, cells: ArrayLike | None = None) -> bytes:
-    """Write one: `root` and `unit` float32 metres, `step` int16, `bends` int8, `cell` int16.
+    """Write one: `root` and `unit` float32 metres, `step` int16, `bends` int8, `grid_cells` int16.
 
     Points come back to half a unit, 1/128 of the distance between two of them on a smooth strand.
 

@@ -299,9 +299,9 @@ def test_a_style_file_is_the_sums_that_it_says():
         pytest.param({"unit": np.full(3, 1e38)}, "not finite", id="overflow"),
         pytest.param({"step": np.zeros((3, 4), np.int8)}, "step is", id="four dimensions"),
         pytest.param({"hairs": np.zeros(3)}, "it holds bends, hairs", id="other name"),
-        pytest.param({"cell": np.arange(2)}, "3 whole", id="few cells"),
-        pytest.param({"cell": np.array([1, 1, 2])}, "different", id="cell twice"),
-        pytest.param({"cell": np.array([1, 5, 1024])}, "different", id="no such cell"),
+        pytest.param({"grid_cells": np.arange(2)}, "3 whole", id="few cells"),
+        pytest.param({"grid_cells": np.array([1, 1, 2])}, "different", id="cell twice"),
+        pytest.param({"grid_cells": np.array([1, 5, 1024])}, "different", id="no such cell"),
         pytest.param({"step": np.array([[object()] * 3] * 3)}, "Object arrays", id="pickle"),
     ],
 )
