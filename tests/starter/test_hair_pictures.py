@@ -213,6 +213,7 @@ def test_a_view_holds_head_and_hair(bob, ground):
     high = hairs - [0, 1, 0]
 
     assert view.low_y < hairs[..., 1].min()
+    assert view_of(hairs * [3, 1, 1], 0.0).high_y - view_of(hairs, 0.0).low_y > 0.5
     assert view_of(high, 0.0).low_y < high[..., 1].min()
     assert view_of(hairs[:0], 0.0) == View(0.0, low_y=-0.17, high_y=0.165)
     np.testing.assert_allclose(view.turn @ view.turn.T, np.eye(3), atol=1e-12)

@@ -73,12 +73,14 @@ class View:
 
 def view_of(hairs: npt.NDArray[np.float32], yaw_deg: float) -> View:
     """A view that shows head and hair wholly."""
-    low, high = (hairs[..., 1].min(), hairs[..., 1].max()) if len(hairs) else (0.0, 0.0)
-    return View(
-        yaw_deg,
-        low_y=min(-0.17, float(low) - 0.02),
-        high_y=max(0.165, float(high) + 0.015),
-    )
+    view = View(yaw_deg, low_y=-0.17, high_y=0.165)
+    if len(hairs) == 0:
+        return view
+    x, y, _ = (hairs @ view.turn.T).reshape(-1, 3).T
+    low = min(view.low_y, float(y.min()) - 0.02)
+    high = max(view.high_y, float(y.max()) + 0.015)
+    wider = max(0.0, float(np.abs(x).max()) + 0.01 - (high - low) / 2)
+    return View(yaw_deg, low_y=low - wider, high_y=high + wider)
 
 
 def hair_picture(
