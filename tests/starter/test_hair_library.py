@@ -10,14 +10,14 @@ from PIL import Image
 
 from mien_server.hair.library_index import read_index
 from mien_server.hair.polylines import lengths
-from mien_server.hair.strands import strands_from_grid
+from mien_server.hair.strands import Strands, strands_from_grid
+from mien_server.hair.style_files import style_file_bytes
 from mien_starter import cli
 from mien_starter.commands import hairstyles
 from mien_starter.hair import library
 from mien_starter.hair import styles as styles_module
 from mien_starter.hair.grounds import shipped_ground
 from mien_starter.hair.growth import grow
-from mien_starter.hair.strand_arrays import arrays_from_grid, grid_from_arrays
 from mien_starter.hair.styles import STYLES
 from mien_starter.world.assets import WEIGHTS
 
@@ -35,8 +35,7 @@ def entries():
 
 
 def grid_of(entry):
-    with np.load(FOLDER / entry["file"]) as arrays:
-        return grid_from_arrays(arrays)
+    return library.grid_from_file((FOLDER / entry["file"]).read_bytes())
 
 
 def test_the_index_names_every_style_once_with_licence_and_digests(entries):
@@ -93,7 +92,8 @@ def test_thumbnails_show_something(entries):
 @pytest.mark.parametrize("name", ["fade", "bob_fringe", "long_curly", "bun"])
 def test_shipped_strands_are_those_that_the_rules_grow(entries, ground, name):
     entry = next(entry for entry in entries if entry["name"] == name)
-    shipped, grown = grid_of(entry), library.style_grid(STYLES[name], ground)
+    shipped = grid_of(entry)
+    grown = library.grid_from_file(library.style_file(STYLES[name], ground))
     away = np.linalg.norm(shipped[..., :3] - grown[..., :3], axis=-1)
 
     np.testing.assert_array_equal(shipped.any(axis=(2, 3)), grown.any(axis=(2, 3)))
@@ -102,24 +102,29 @@ def test_shipped_strands_are_those_that_the_rules_grow(entries, ground, name):
 
 
 @pytest.mark.parametrize("name", ["buzz", "afro", "ponytail"])
-def test_packing_moves_no_point_by_more_than_a_fraction_of_the_step(ground, name):
-    grid = grow(STYLES[name].recipe, 1, ground)
-    packed = grid_from_arrays(arrays_from_grid(grid))
+def test_a_file_moves_no_point_by_more_than_a_fraction_of_the_step(ground, name):
+    style = STYLES[name]
+    grid = grow(style.recipe, style.seed, ground)
+    read = library.grid_from_file(library.style_file(style, ground))
     filled = grid.any(axis=(2, 3))
-    points, back = grid[filled][..., :3].astype(float), packed[filled][..., :3].astype(float)
+    points, back = grid[filled][..., :3].astype(float), read[filled][..., :3].astype(float)
     step = lengths(points) / 99
     steps = np.linalg.norm(np.diff(back, axis=1), axis=2)
 
-    np.testing.assert_array_equal(packed.any(axis=(2, 3)), filled)
+    np.testing.assert_array_equal(read.any(axis=(2, 3)), filled)
     assert (np.linalg.norm(back - points, axis=2).max(axis=1) / step).max() < 0.03
     assert (np.abs(steps - step[:, None]).max(axis=1) / step).max() < 0.06
     np.testing.assert_allclose(back[:, 0], points[:, 0], atol=1e-7)
 
 
-def test_packing_keeps_an_empty_grid_empty():
-    empty = np.zeros((32, 32, 100, 4), np.float32)
+def test_a_file_of_other_strands_is_no_grid():
+    points = np.cumsum(np.ones((3, 100, 3)), axis=1)
+    few = Strands(points[:, :20], points[:, :20, 0] * 0)
 
-    np.testing.assert_array_equal(grid_from_arrays(arrays_from_grid(empty)), empty)
+    with pytest.raises(ValueError, match="on no scalp"):
+        library.grid_from_file(style_file_bytes(Strands(points, points[..., 0] * 0)))
+    with pytest.raises(ValueError, match="strands of 20 points"):
+        library.grid_from_file(style_file_bytes(few, np.arange(3)))
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 
 index.json       as `mien_server.hair.library_index` reads it, and beside that of every style the
                  shortest and the longest strand and the digest of the thumbnail
-NAME.npz         the arrays of `strand_arrays`
+NAME.npz         the arrays of `mien_server.hair.style_files`
 NAME.png         256 x 256, on the mean head, from the front and a little from the side
 """
 
@@ -21,15 +21,15 @@ from PIL import Image
 
 from mien_server.hair.library_index import INDEX, VERSION
 from mien_server.hair.polylines import lengths
-from mien_server.hair.strands import strands_from_grid
+from mien_server.hair.strands import GRID, GRID_POINTS, strands_from_grid
+from mien_server.hair.style_files import style_file_bytes, style_from_bytes
 from mien_starter.hair.dense import dense_hairs
 from mien_starter.hair.grounds import Ground
 from mien_starter.hair.growth import grow
 from mien_starter.hair.pictures import hair_picture, view_of
-from mien_starter.hair.strand_arrays import arrays_from_grid, grid_from_arrays
 from mien_starter.hair.styles import Style
 
-__all__ = ["style_grid", "style_pictures", "thumbnail", "write_library"]
+__all__ = ["grid_from_file", "style_file", "style_pictures", "thumbnail", "write_library"]
 
 LICENCE = "Apache-2.0"
 ORIGIN = "Grown by the rules of mien_starter.hair on the starter's head; no scan, no photograph."
@@ -42,9 +42,29 @@ Grid = npt.NDArray[np.float32]
 Picture = npt.NDArray[np.uint8]
 
 
-def style_grid(style: Style, ground: Ground) -> Grid:
-    """(32, 32, 100, 4) strands of a style, exactly as its file gives them back."""
-    return grid_from_arrays(arrays_from_grid(grow(style.recipe, style.seed, ground)))
+def style_file(style: Style, ground: Ground) -> bytes:
+    """The content of a style's file."""
+    grid = grow(style.recipe, style.seed, ground)
+    return style_file_bytes(strands_from_grid(grid), np.flatnonzero(grid.any(axis=(2, 3))))
+
+
+def grid_from_file(content: bytes) -> Grid:
+    """(32, 32, 100, 4) strands of a style's file.
+
+    Raises:
+        ValueError: it is none, or its strands are on no scalp or have another number of points.
+    """
+    style = style_from_bytes(content)
+    if style.cells is None or style.strands.points.shape[1] != GRID_POINTS:
+        raise ValueError(
+            f"the file has strands of {style.strands.points.shape[1]} points"
+            f"{'' if style.cells is not None else ' on no scalp'}; a grid takes strands of "
+            f"{GRID_POINTS} with their cells"
+        )
+    grid = np.zeros((GRID * GRID, GRID_POINTS, 4), np.float32)
+    grid[style.cells, :, :3] = style.strands.points
+    grid[style.cells, :, 3] = style.strands.curliness
+    return grid.reshape(GRID, GRID, GRID_POINTS, 4)
 
 
 def write_library(
@@ -67,11 +87,9 @@ def write_library(
     directory.mkdir(parents=True, exist_ok=True)
     entries, size = [], 0
     for done, (name, style) in enumerate(styles.items(), start=1):
-        arrays = arrays_from_grid(grow(style.recipe, style.seed, ground))
         strands, picture = directory / f"{name}.npz", directory / f"{name}.png"
-        with strands.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        grid = grid_from_arrays(arrays)
+        strands.write_bytes(style_file(style, ground))
+        grid = grid_from_file(strands.read_bytes())
         Image.fromarray(thumbnail(grid, style, ground)).save(picture, optimize=True)
         entries.append(_entry(name, style, grid, strands, picture))
         size += strands.stat().st_size + picture.stat().st_size
