@@ -18,7 +18,7 @@ __all__ = ["DIFFUSION_STEPS", "TRUSTED", "filled", "pointed"]
 
 Array = NDArray[np.float32]
 
-TRUSTED = 0.5  # of a confidence in 0..1
+TRUSTED = 0.35  # of a confidence in 0..1
 DIFFUSION_STEPS = 40
 # Hair that nothing is known of hangs: a doubled angle of 180 degrees.
 HANGING = np.array([-1.0, 0.0], np.float32)
@@ -99,7 +99,7 @@ def pointed(double: Array, hair: NDArray[np.bool_], crown_xy: tuple[float, float
     sure = (np.abs(leaning) * inside)[..., None].astype(np.float32)
     result = (line * np.where(leaning < 0, -1.0, 1.0)[..., None]).astype(np.float32)
     for _ in range(_ALIGNING_STEPS):
-        around = cv2.GaussianBlur(result * sure, (0, 0), 3.0)
+        around = cv2.blur(result * sure, (9, 9))
         result = np.where((result * around).sum(axis=-1, keepdims=True) < 0, -result, result)
     aligned: NDArray[np.float32] = result * inside[..., None]
     return aligned

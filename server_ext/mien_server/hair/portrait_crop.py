@@ -25,6 +25,7 @@ __all__ = [
     "in_photograph",
     "portrait_window_from_box",
     "portrait_window_from_landmarks",
+    "twice_as_large",
 ]
 
 Array = NDArray[np.float64]
@@ -68,6 +69,11 @@ def portrait_window_from_box(box_xyxy: NDArray[Any]) -> Array:
     low, high = box.reshape(2, 2)
     size = float((high - low).mean())
     return _window((low + high) / 2 + (0.0, BOX_SHIFT * size), size / BOX_SIZE, 0.0)
+
+
+def twice_as_large(crop_from_image: Array) -> Array:
+    """(2, 3) the same window with 512 x 512 pixels, which directions of hair are read from."""
+    return 2 * np.asarray(crop_from_image, np.float64)
 
 
 def in_photograph(

@@ -19,10 +19,11 @@ DISC = np.hypot(COLUMNS - 128, ROWS - 128) < 90
 EVERYWHERE = np.ones((SIDE, SIDE), bool)
 
 
-def stripes(angle_deg, period_px=6.0, noise=0.0, seed=0):
-    """(256, 256, 3) lines that run at an angle, counter-clockwise from the right."""
+def stripes(angle_deg, period_px=6.0, noise=0.0, seed=0, side=SIDE):
+    """(side, side, 3) lines that run at an angle, counter-clockwise from the right."""
+    rows, columns = np.mgrid[:side, :side] + 0.5
     angle = np.deg2rad(angle_deg)
-    across = COLUMNS * np.sin(angle) + ROWS * np.cos(angle)
+    across = columns * np.sin(angle) + rows * np.cos(angle)
     values = np.sin(2 * np.pi * across / period_px)
     values = values + noise * np.random.default_rng(seed).standard_normal(values.shape)
     return painted(128 + 40 * values)
@@ -42,7 +43,7 @@ def doubled(angle_rad):
     return np.stack([np.cos(2 * angle_rad), np.sin(2 * angle_rad)], axis=-1).astype(np.float32)
 
 
-@pytest.mark.parametrize("period_px", [3.0, 6.0, 12.0])
+@pytest.mark.parametrize("period_px", [3.0, 5.0, 8.0])
 @pytest.mark.parametrize("angle_deg", [0, 17, 45, 90, 101, 163])
 def test_planted_stripes_come_back_within_two_degrees(angle_deg, period_px):
     image = stripes(angle_deg, period_px, noise=0.3)
@@ -50,6 +51,30 @@ def test_planted_stripes_come_back_within_two_degrees(angle_deg, period_px):
 
     assert np.array_equal(hair, DISC)
     assert apart_deg(angles[DISC], np.deg2rad(angle_deg)).mean() < 2
+
+
+@pytest.mark.parametrize("angle_deg", [31, 118])
+def test_a_crop_twice_as_large_as_its_masks_tells_finer_lines(angle_deg):
+    image = stripes(angle_deg, period_px=3.0, noise=0.5, side=2 * SIDE)
+    found = hair_orientation(image, DISC, ~DISC)
+    angles, hair, _ = decoded_map(found.map_rgb)
+
+    assert np.array_equal(hair, DISC)
+    assert apart_deg(angles[DISC], np.deg2rad(angle_deg)).mean() < 2
+    assert found.confidence.shape == (SIDE, SIDE)
+    assert (found.confidence[~DISC] == 0).all()
+
+
+@pytest.mark.parametrize("angle_deg", [20, 75, 140])
+def test_highlights_that_run_across_hair_are_no_strands(angle_deg):
+    """Faint lines under a bright band at a right angle to them, as on sleek hair."""
+    faint = (stripes(angle_deg, period_px=4.0).astype(float)[..., 0] - 128) / 5
+    angle = np.deg2rad(angle_deg)
+    along = (COLUMNS - 128) * np.cos(angle) - (ROWS - 128) * np.sin(angle)
+    image = painted(50 + 0.5 * faint + 150 * np.exp(-((along / 9) ** 2)))
+    angles, *_ = decoded_map(hair_orientation(image, DISC, ~DISC).map_rgb)
+
+    assert apart_deg(angles[DISC], angle).mean() < 6
 
 
 def test_lines_of_every_direction_are_found_at_once_and_between_the_filters():
@@ -227,8 +252,9 @@ def test_neighbours_agree_where_the_rule_is_undecided():
 
 
 def test_shapes_that_do_not_belong_together_are_refused():
-    with pytest.raises(ValueError, match=r"expected uint8 \(H, W, 3\)"):
-        hair_orientation(stripes(0), DISC[1:], DISC)
+    for image in (stripes(0)[1:], stripes(0, side=SIDE + SIDE // 2), stripes(0)[..., :2]):
+        with pytest.raises(ValueError, match=r"expected uint8 \(k H, k W, 3\)"):
+            hair_orientation(image, DISC, DISC)
     with pytest.raises(ValueError, match="expected uint8"):
         hair_orientation(stripes(0).astype(np.float32), DISC, DISC)
     with pytest.raises(ValueError, match="expected one shape"):

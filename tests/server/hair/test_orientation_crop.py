@@ -10,6 +10,7 @@ from mien_server.hair.portrait_crop import (
     in_photograph,
     portrait_window_from_box,
     portrait_window_from_landmarks,
+    twice_as_large,
 )
 from mien_server.warping import inverted, moved, warped
 
@@ -67,6 +68,13 @@ def test_the_mean_head_fits_with_room_for_hair_and_its_crown_is_where_it_is_said
     assert shown[:, 1].min() > 25
     assert shown[:, 1].max() < 215
     np.testing.assert_allclose(shown[shown[:, 1].argmin()], CROWN_XY, atol=4)
+
+
+def test_the_larger_crop_shows_the_same_in_twice_as_many_pixels():
+    points = face(30)
+    window = portrait_window_from_landmarks(points)
+
+    np.testing.assert_allclose(moved(twice_as_large(window), points), 2 * moved(window, points))
 
 
 def test_a_box_shows_what_landmarks_would():
