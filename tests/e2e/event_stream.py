@@ -41,9 +41,14 @@ class EventStream:
                 if result.get_response().outputs:
                     yield _event(result)
                 if result.get_response().parameters["triton_final_response"].bool_param:
-                    return
-        finally:
+                    break
+        except triton.InferenceServerException:
+            self._let_end()
+            raise
+        except GeneratorExit:
             self.close()
+            raise
+        self._let_end()
 
     def arrived(self):
         """Events that are there already."""
@@ -53,6 +58,14 @@ class EventStream:
     def close(self):
         """Go away, whatever is still to come."""
         self._client.stop_stream(cancel_requests=True)
+        self._client.close()
+
+    def _let_end(self):
+        """Wait until the server has ended the stream.
+
+        Triton 24.10 never unloads a model again if a request of it is cancelled as it ends.
+        """
+        self._client.stop_stream()
         self._client.close()
 
 
