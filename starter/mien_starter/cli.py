@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "features": "read off photographs what the generator is trained on",
     "styles": "measure how the styles of features are distributed",
     "train": "train a network on a data set; goes on where it stopped",
+    "emotions": "write a sheet of the six emotions on a few heads, to look at",
     "generated": "write a contact sheet of what the generator makes, to look at",
     "export": "write trained weights, their entry and their model card",
     "crops": "cut aligned crops through a server, to calibrate with",

@@ -18,7 +18,7 @@ from mien_export.registry import SPECS
 from mien_export.starter_weights import STARTER_FILE
 from mien_starter.errors import StarterError
 from mien_starter.evaluation.networks import predictor, wrapped
-from mien_starter.recipes import network_of, recipe_of
+from mien_starter.recipes import WITHOUT_PHOTOGRAPHS, network_of, recipe_of
 from mien_starter.training.recipe import Tensors
 
 __all__ = [
@@ -150,6 +150,8 @@ def write_card(
     """
     parameters = sum(p.numel() for p in wrapped(graph, path).parameters())
     recipe = recipe_of(graph)
+    drawn = recipe in WITHOUT_PHOTOGRAPHS
+    made = "drawn by the recipe" if drawn else "rendered by `python -m mien_starter dataset`"
     stored = "; ".join(
         f"{output} {', '.join(f'{kind} {value:.2g}' for kind, value in found.items())}"
         for output, found in parity.items()
@@ -160,8 +162,8 @@ def write_card(
         f"Network `{network_of(graph)}`: {parameters:,} parameters, "
         f"{path.stat().st_size / 1e6:.1f} MB, matrices in fp16. Stored against trained: {stored}.",
         "",
-        "**Data.** Synthetic people only, rendered by `python -m mien_starter dataset`: "
-        f"{about['data']}. No photograph of a real person was used.",
+        f"**Data.** Synthetic people only, {made}: {about['data']}. "
+        "No photograph of a real person was used.",
         "",
         f"**Recipe.** `starter/mien_starter/recipes/{recipe}.py`, {about['step']} steps:",
         "",
@@ -192,9 +194,12 @@ def _figure_lines(figures: Mapping[str, Any] | None) -> list[str]:
         f"| {name} | {' | '.join(f'{column[name]:.4g}' for column in columns.values())} |"
         for name in names
     ]
+    measured_on = figures.get("measured_on") or (
+        f"{figures['photographs']} photographs of people of the split "
+        f"{' and '.join(figures['splits'])}, on crops from true landmarks"
+    )
     return [
-        f"**Figures** on {figures['photographs']} photographs of people of the split "
-        f"{' and '.join(figures['splits'])}, on crops from true landmarks:",
+        f"**Figures** on {measured_on}:",
         "",
         f"| | {' | '.join(columns)} |",
         f"|---|{'---|' * len(columns)}",

@@ -12,9 +12,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mien_starter.commands.train import DEFAULT_WORK
+from mien_starter.commands.train import DEFAULT_WORK, require_data
 from mien_starter.errors import UsageError
-from mien_starter.recipes import NAMES, recipe_module
+from mien_starter.recipes import NAMES, WITHOUT_PHOTOGRAPHS, recipe_module
 from mien_starter.shards import Photographs
 
 FIGURES_FILE = "figures.json"
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("name", nargs="?", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     add("--served", metavar="ADDRESS", help="measure what this server answers, of all pipelines")
-    add("--data", type=Path, nargs="+", required=True, metavar="DIR", help="held-out people")
+    add("--data", type=Path, nargs="+", default=[], metavar="DIR", help="held-out people")
     add("--limit", type=int, metavar="N", help="look at the first N photographs only")
     weights = parser.add_mutually_exclusive_group()
     weights.add_argument(
@@ -42,7 +42,11 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     """Measure, print, and write the figures."""
     if bool(arguments.name) == bool(arguments.served):
         raise UsageError("give either NAME, or --served ADDRESS.")
-    columns = _served(arguments, console) if arguments.served else _direct(arguments)
+    require_data(arguments.name, arguments.data)
+    if arguments.name in WITHOUT_PHOTOGRAPHS:
+        columns = _drawn(arguments)
+    else:
+        columns = _served(arguments, console) if arguments.served else _direct(arguments)
     table = Table(title=arguments.name or f"served by {arguments.served}")
     for heading in ("figure", *columns["figures"]):
         table.add_column(heading, justify="left" if heading == "figure" else "right")
@@ -81,6 +85,13 @@ def _direct(arguments: argparse.Namespace) -> dict[str, Any]:
         for column, found in columns.items()
     }
     return {"weights": about, **facts_about(photographs), "figures": figures}
+
+
+def _drawn(arguments: argparse.Namespace) -> dict[str, Any]:
+    from mien_starter.evaluation.emotions import emotion_columns
+
+    work = arguments.work or DEFAULT_WORK / arguments.name
+    return emotion_columns(work, arguments.weights, random=not arguments.no_random)
 
 
 def _served(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:

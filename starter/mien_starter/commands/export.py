@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from mien_starter.commands.evaluate import FIGURES_FILE
-from mien_starter.commands.train import DEFAULT_WORK
-from mien_starter.recipes import NAMES, network_of
+from mien_starter.commands.train import DEFAULT_WORK, require_data
+from mien_starter.recipes import NAMES, WITHOUT_PHOTOGRAPHS, network_of
 
 STARTER_WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 COMPARED = 64  # photographs on which the stored weights must compute what was trained
@@ -21,12 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     add("--work", type=Path, metavar="DIR", help=f"of the run (default {DEFAULT_WORK}/NAME)")
-    add("--data", type=Path, nargs="+", required=True, metavar="DIR", help="to compare on")
+    add("--data", type=Path, nargs="+", default=[], metavar="DIR", help="to compare on")
     add("--to", type=Path, default=STARTER_WEIGHTS, metavar="DIR", help="starter weights")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Write weights, entries and cards."""
+    from mien_starter.evaluation.emotions import example_emotions
     from mien_starter.evaluation.examples import example_inputs
     from mien_starter.evaluation.held_out import held_out
     from mien_starter.evaluation.networks import trained_states
@@ -38,9 +39,14 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     )
 
     name = arguments.name
+    require_data(name, arguments.data)
     work = arguments.work or DEFAULT_WORK / name
     states, about = trained_states(name, work)
-    examples = example_inputs(name, states, held_out(name, arguments.data, COMPARED))
+    examples = (
+        example_emotions(COMPARED)
+        if name in WITHOUT_PHOTOGRAPHS
+        else example_inputs(name, states, held_out(name, arguments.data, COMPARED))
+    )
     figures = load_figures(work / FIGURES_FILE, about)
     for graph, tensors in states.items():
         path, parity = write_weights(graph, tensors, examples[graph], arguments.to)

@@ -14,18 +14,28 @@ from typing import Protocol, cast
 
 from mien_starter.training.recipe import Recipe, Task, Tensors
 
-__all__ = ["NAMES", "RecipeModule", "network_of", "recipe_module", "recipe_of"]
+__all__ = [
+    "NAMES",
+    "WITHOUT_PHOTOGRAPHS",
+    "RecipeModule",
+    "network_of",
+    "recipe_module",
+    "recipe_of",
+]
 
 NAMES = (
     "face_landmarker",
     "face_recognizer",
     "deca_encoder",
     "mica_encoder",
+    "emotion_mlp",
     "hair_segmenter",
     "hair_vae",
     "autoencoder",
     "face_denoiser",
 )
+# What these learn from is drawn by the recipe itself.
+WITHOUT_PHOTOGRAPHS = ("emotion_mlp",)
 
 
 class RecipeModule(Protocol):
