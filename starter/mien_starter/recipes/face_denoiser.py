@@ -38,8 +38,8 @@ from mien_starter.training.recipe import Arrays, Recipe, Task, Tensors
 
 GRAPHS = {"face_denoiser": "morphface_narrow", "style_encoder": "conv2_narrow"}
 RECIPE = Recipe(
-    steps=30000,
-    batch=64,
+    steps=24000,
+    batch=32,
     learning_rate=4e-4,
     seed=6,
     warmup_steps=1000,
