@@ -47,7 +47,8 @@ def codes_of_actions(head: HeadModel, actions: Array) -> Array:
     expression = actions @ head.expression_from_actions[:NUM_EMOTION_EXPRESSION].T
     pose = actions @ head.pose_from_actions.T
     parts = [expression, pose[..., GLOBAL], pose[..., JAW]]
-    return np.concatenate(parts, axis=-1).astype(np.float32)
+    found: NDArray[np.float32] = np.concatenate(parts, axis=-1).astype(np.float32)
+    return found
 
 
 def head_codes(codes: Array) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -100,7 +100,7 @@ def _labelled(faces: Picture, size: int, people: int) -> Picture:
     sheet.paste(Image.fromarray(faces), (margin, _LABEL_PX))
     draw, step = ImageDraw.Draw(sheet), width / (people * len(INTENSITIES))
     for row, emotion in enumerate(EMOTIONS):
-        place = (6, _LABEL_PX + (row + 0.5) * size)
+        place = (6.0, _LABEL_PX + (row + 0.5) * size)
         draw.text(place, emotion, fill="black", font=font, anchor="lm")
     for column, intensity in enumerate(INTENSITIES * people):
         place = (margin + (column + 0.5) * step, _LABEL_PX / 2)

@@ -73,9 +73,10 @@ class EmotionNetworks(nn.Module):
         self.plain, self.shaped = EmotionMlp(EMOTION_MLP), EmotionMlp(EMOTION_MLP_SHAPE)
         with torch.no_grad():
             for network in (self.plain, self.shaped):
+                last = dict(network.layers[-1].named_parameters())
                 for rows in _STILL:
-                    network.layers[-1].weight[rows] = 0.0
-                    network.layers[-1].bias[rows] = 0.0
+                    last["weight"][rows] = 0.0
+                    last["bias"][rows] = 0.0
 
 
 class EmotionTask:
