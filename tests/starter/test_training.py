@@ -24,6 +24,7 @@ from mien_starter.training.loop import train
 from mien_starter.training.person_parameters import NUM_SHAPE, PersonParameters
 from mien_starter.training.recipe import Recipe
 from mien_starter.training.schedule import learning_rate_at
+from mien_starter.training.start import begin_from
 from tests.export.small_heads import make_head
 from tests.starter.fake_world import FakeWorld
 
@@ -59,6 +60,24 @@ def landmarker_task(data, recipe=RECIPE, **options):
 def recognizer_task(data, recipe=RECIPE):
     torch.manual_seed(recipe.seed)
     return RecognizerTask(recipe, IResNet(TINY_IRESNET), 32, make_head(), Photographs([data]))
+
+
+def test_a_run_begins_from_what_another_one_learnt_and_says_so(data, tmp_path):
+    learnt = train(landmarker_task(data), tmp_path / "first", workers=0)
+    recipe = dataclasses.replace(RECIPE, learning_rate=0.0, ema_decay=0.0, steps=3)
+    task = landmarker_task(data, recipe)
+    begin_from(task, tmp_path / "first")
+
+    same = train(task, tmp_path / "second", workers=0)
+
+    for name, parameter in task.network.named_parameters():
+        assert torch.equal(learnt.state[name], same.state[name]), name
+        assert torch.equal(learnt.state[name], parameter), name
+    assert task.data.endswith(f"begun from 12 steps on {landmarker_task(data).data}")
+    with pytest.raises(StarterError, match="another recipe"):
+        train(task, tmp_path / "first", workers=0)
+    with pytest.raises(StarterError, match="another network"):
+        begin_from(recognizer_task(data), tmp_path / "first")
 
 
 @pytest.mark.parametrize("make_task", [landmarker_task, recognizer_task])

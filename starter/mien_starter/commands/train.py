@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data", type=Path, nargs="+", default=[], metavar="DIR", help="data sets")
     add("--steps", type=int, metavar="N", help="instead of the recipe's; bends its schedule too")
     add("--work", type=Path, metavar="DIR", help=f"of this run (default {DEFAULT_WORK}/NAME)")
+    add("--start", type=Path, metavar="DIR", help="a run of this network to begin from")
     add("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="that compute")
     add("--compile", action="store_true", help="fuse operations; asks for a C++ compiler")
     add("--workers", type=int, default=1, metavar="N", help="processes that make batches")
@@ -49,6 +50,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     import torch
 
     from mien_starter.training.loop import train
+    from mien_starter.training.start import begin_from
 
     if arguments.threads < 1 or arguments.workers < 0 or (arguments.steps or 1) < 1:
         raise UsageError("--threads and --steps must be at least 1, --workers at least 0.")
@@ -60,6 +62,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         recipe = dataclasses.replace(recipe, steps=arguments.steps)
     directory = arguments.work or DEFAULT_WORK / arguments.name
     task = module.make_task(recipe, arguments.data, directory.parent)
+    if arguments.start:
+        begin_from(task, arguments.start)
     if arguments.compile:
         task.network.compile()
     console.print(f"{recipe}\n{task.data}", highlight=False, markup=False, soft_wrap=True)

@@ -50,6 +50,8 @@ class Recipe:
 class Task(Protocol):
     """A network in training. Batches are made in other processes, by step number alone."""
 
+    data: str  # the data set in one line; a run goes on with the same only
+
     @property
     def recipe(self) -> Recipe:
         """Its numbers."""
@@ -61,10 +63,6 @@ class Task(Protocol):
     @property
     def trained(self) -> nn.Module:
         """The network and whatever else learns with it."""
-
-    @property
-    def data(self) -> str:
-        """The data set in one line; a run goes on with the same only."""
 
     def batch(self, step: int) -> Arrays:
         """Samples of a step, always the same ones."""
