@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What generated images and identity tokens state of the weights that they were made with."""
+"""What images, identity tokens and avatar codes state of the weights that they were made with."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ GENERATOR = "generate_faces"
 SAMPLER = "sample_identities"  # issues tokens too
 # An identity is the recogniser's embedding and, of the head, the encoder's coefficients.
 IDENTITY_GRAPHS = ("deca_encoder", "face_recognizer", "flame_decoder")
+# An avatar's code is coefficients of the head and of its albedo.
+AVATARS = ("create_avatar", "apply_emotion", "try_hairstyle")
+AVATAR_GRAPHS = ("flame_decoder", "texture_decoder")
 
 
 def digest_parameters(model: str, weights: Mapping[str, str]) -> dict[str, str]:
@@ -20,6 +23,9 @@ def digest_parameters(model: str, weights: Mapping[str, str]) -> dict[str, str]:
         model: any; of others nothing follows.
         weights: digest of the weights of every graph behind it, see `manifest.weights_digest`.
     """
+    if model in AVATARS:
+        avatars = {name: weights[name] for name in AVATAR_GRAPHS if name in weights}
+        return {"avatar_space": sha256_of_json(avatars)}
     if model not in (GENERATOR, SAMPLER):
         return {}
     identities = {name: weights[name] for name in IDENTITY_GRAPHS if name in weights}

@@ -200,8 +200,11 @@ class _Planner:
         text = set_parameters(text, values, label)
         contract = parse_config(text, label)
         assets, made_from = self._assets(model)
-        written = {asset.file for asset, _ in assets}
-        files = tuple(n for n in model_files(origin) if _belongs(n) and n not in written)
+        files = tuple(
+            name
+            for name in model_files(origin)
+            if _belongs(name) and not any(asset.holds(name) for asset, _ in assets)
+        )
         if contract.kind == "python" and "1/model.py" not in files:
             raise ContractError(
                 f'{model} has backend "python" but {origin / "1/model.py"} does not exist; '
@@ -209,7 +212,7 @@ class _Planner:
             )
         inputs = {
             "config": text,
-            "files": digest_files(origin, (name for name in files if name not in made_from)),
+            "files": digest_files(origin, (n for n in files if not self._is_made(model, n))),
             "depends_on": depends_on,
             "untrained": untrained,
             "tools": self.tools,
@@ -245,8 +248,12 @@ class _Planner:
                     )
                 digests = dict(graph.weights_digests)
                 to_write += [(asset, graph.weights.checkpoint) for asset in assets]
-            made_from |= {asset.file: digests for asset in assets}
+            made_from |= {asset.file: digests | dict(asset.also_from()) for asset in assets}
         return tuple(to_write), made_from
+
+    def _is_made(self, model: str, name: str) -> bool:
+        made = self.needs.assets(model).values()
+        return any(asset.holds(name) for assets in made for asset in assets)
 
     def _graph_plan(self, model: str) -> GraphPlan:
         request, spec = self.request, self.specs.get(model)

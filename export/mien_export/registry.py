@@ -53,6 +53,22 @@ SPECS: Mapping[str, ExportSpec] = {
 
 # Ensembles name their steps in config.pbtxt; what a model.py calls stands here.
 PIPELINE_DEPENDENCIES: Mapping[str, tuple[Dependency, ...]] = {
+    "apply_emotion": (
+        Dependency("emotion_mlp"),
+        Dependency("flame_decoder"),
+        Dependency("texture_decoder"),
+    ),
+    "create_avatar": (
+        Dependency("fit_faces"),
+        Dependency("face_cropper"),
+        Dependency("face_recognizer"),
+        Dependency("flame_decoder"),
+        Dependency("texture_decoder"),
+        Dependency("emotion_mlp"),
+        Dependency("detail_encoder", when_built=True, sets={"detail_encoder": "detail_encoder"}),
+        Dependency("detail_decoder", when_built=True, sets={"detail_decoder": "detail_decoder"}),
+        Dependency("hair_segmenter", when_built=True, sets={"hair_segmenter": "hair_segmenter"}),
+    ),
     "face_cropper": (
         Dependency("face_detector", when_built=True, sets={"detector": "face_detector"}),
         Dependency("face_landmarker", when_built=True, sets={"landmarker": "face_landmarker"}),
@@ -76,6 +92,11 @@ PIPELINE_DEPENDENCIES: Mapping[str, tuple[Dependency, ...]] = {
     ),
     "sample_identities": (Dependency("generate_faces"),),
     "sample_styles": (Dependency("style_sampler"),),
+    "try_hairstyle": (
+        Dependency("emotion_mlp"),
+        Dependency("flame_decoder"),
+        Dependency("texture_decoder"),
+    ),
     "verify_faces": (Dependency("embed_faces"),),
 }
 

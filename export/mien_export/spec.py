@@ -70,13 +70,19 @@ class Asset:
 
     Attributes:
         model: whose file it is; it cannot be built without the graph.
-        file: path inside its directory.
+        file: path inside its directory, of a file or of a folder of files.
         write: (weights file, path) writes it; the same weights give the same bytes.
+        also_from: digests of what else decides the contents, by name.
     """
 
     model: str
     file: str
     write: Callable[[Path, Path], None]
+    also_from: Callable[[], Mapping[str, str]] = dict
+
+    def holds(self, name: str) -> bool:
+        """Whether a path inside the model's directory is this file, or in this folder."""
+        return name == self.file or name.startswith(f"{self.file}/")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,14 @@ from pathlib import Path
 
 from torch import nn
 
+from mien_export.avatar_assets import (
+    AVATAR_MODELS,
+    HAIRSTYLES,
+    HEAD_FILE,
+    hairstyle_digests,
+    write_avatar_head,
+    write_hairstyles,
+)
 from mien_export.data_network import DataNetwork
 from mien_export.head_files import files_of_head
 from mien_export.head_model import read_head
@@ -66,5 +74,12 @@ SPEC = ExportSpec(
     # The products with the bases, nearly all of the file; rotations and sums of metres stay fp32.
     fp16_node_prefix="node_mm",
     is_optional=True,
-    assets=(Asset("style_renderer", "1/topology.npz", write_topology),),
+    assets=(
+        Asset("style_renderer", "1/topology.npz", write_topology),
+        *(Asset(model, HEAD_FILE, write_avatar_head) for model in AVATAR_MODELS),
+        *(
+            Asset(model, HAIRSTYLES, write_hairstyles, hairstyle_digests)
+            for model in (*AVATAR_MODELS, "hairstyles")
+        ),
+    ),
 )
