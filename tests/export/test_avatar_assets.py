@@ -10,7 +10,7 @@ from mien_server.hair.head import Head
 from mien_server.hair.library import HairstyleLibrary
 from tests.export import flame_oracle
 
-from .small_heads import save_flame, save_head, save_landmarks
+from .small_heads import save_flame, save_head
 
 
 @pytest.fixture
@@ -46,11 +46,10 @@ def test_actions_move_the_head_as_the_independent_decoder_says(written):
 
 
 def test_a_head_without_texture_coordinates_is_refused(tmp_path, monkeypatch):
-    save_flame(tmp_path / "generic_model.pkl", monkeypatch)
-    save_landmarks(tmp_path / "landmark_embedding.npy")
+    file = save_flame(tmp_path, monkeypatch)
 
     with pytest.raises(CheckpointError, match="UV layout"):
-        write_avatar_head(tmp_path / "generic_model.pkl", tmp_path / "avatar.npz")
+        write_avatar_head(file, tmp_path / "avatar.npz")
 
 
 @pytest.mark.parametrize("change", [{"f": None}, {"weights": np.zeros((3, 5), np.float32)}])
