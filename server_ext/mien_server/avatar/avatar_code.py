@@ -27,14 +27,16 @@ class AvatarCode:
 
     Attributes:
         shape: (300,) float32.
-        codes: (236,) float32 in DECA's order.
+        codes: (236,) float32 in DECA's order; expression and jaw are those that the avatar wears.
         hairstyle: name in the library, or "" for hair that is none of it.
+        hair_color: (red, green, blue) sRGB 0..1.
         own_hair: (K,) float32 latent of the hair in the photograph; empty where it is not worn.
     """
 
     shape: NDArray[np.float32]
     codes: NDArray[np.float32]
     hairstyle: str = ""
+    hair_color: tuple[float, float, float] = (0.0, 0.0, 0.0)
     own_hair: NDArray[np.float32] | None = None
 
 
@@ -53,7 +55,8 @@ class AvatarCodes:
         """A code as 3,000 to 6,000 characters of ASCII; never the same twice."""
         name = code.hairstyle.encode()
         hair = np.zeros(0) if code.own_hair is None else code.own_hair
-        numbers = np.concatenate([code.shape, code.codes, hair]).astype("<f4").tobytes()
+        parts = [code.shape, code.codes, np.array(code.hair_color), hair]
+        numbers = np.concatenate(parts).astype("<f4").tobytes()
         return self._seals.seal(bytes([len(name)]) + name + numbers)
 
     def open(self, text: str) -> AvatarCode:
@@ -73,5 +76,13 @@ class AvatarCodes:
             ) from None
         end = 1 + content[0]
         numbers = np.frombuffer(content[end:], "<f4").astype(np.float32)
-        shape, codes, hair = np.split(numbers, [SHAPE_COUNT, SHAPE_COUNT + CODE_COUNT])
-        return AvatarCode(shape, codes, content[1:end].decode(), hair if hair.size else None)
+        ends = np.cumsum([SHAPE_COUNT, CODE_COUNT, 3])
+        shape, codes, colour, hair = np.split(numbers, ends)
+        red, green, blue = colour.tolist()
+        return AvatarCode(
+            shape,
+            codes,
+            content[1:end].decode(),
+            (red, green, blue),
+            hair if hair.size else None,
+        )

@@ -82,6 +82,10 @@ class HairstyleLibrary:
         own = self._own_entries()
         return (*self._shipped_entries.values(), *own.values())
 
+    def is_own(self, name: str) -> bool:
+        """Whether a style of this name would be one that a user added."""
+        return name not in self._shipped_entries
+
     def entry(self, name: str) -> HairstyleEntry:
         """What there is to know of a style without reading it.
 
@@ -108,8 +112,7 @@ class HairstyleLibrary:
                 self._read[entry.sha256] = style
                 while len(self._read) > _KEPT_READ:
                     del self._read[next(iter(self._read))]
-        is_own = name not in self._shipped_entries
-        return Hairstyle(entry, style.strands, style.cells, is_own)
+        return Hairstyle(entry, style.strands, style.cells, self.is_own(name))
 
     def thumbnail(self, name: str) -> bytes | None:
         """The image file that shows a style; None where it has none.

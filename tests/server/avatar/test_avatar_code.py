@@ -21,11 +21,14 @@ def sealed(**changes):
     ("hairstyle", "own_hair"), [("", None), ("bob", None), ("", OWN_HAIR), ("x" * 40, None)]
 )
 def test_what_was_sealed_is_opened_to_the_last_bit(hairstyle, own_hair):
-    found = AvatarCodes(KEY, "weights").open(sealed(hairstyle=hairstyle, own_hair=own_hair))
+    colour = (0.25, 0.5, 1.0)
+    changes = {"hairstyle": hairstyle, "hair_color": colour, "own_hair": own_hair}
+    found = AvatarCodes(KEY, "weights").open(sealed(**changes))
 
     assert found.shape.tobytes() == SHAPE.tobytes()
     assert found.codes.tobytes() == CODES.tobytes()
     assert found.hairstyle == hairstyle
+    assert found.hair_color == colour
     assert own_hair is found.own_hair is None or found.own_hair.tobytes() == own_hair.tobytes()
 
 
