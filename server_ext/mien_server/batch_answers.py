@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mien_server.errors import ServingError, serving_error_from_message
 from mien_server.options import OnError, on_error_option
 
-__all__ = ["Answer", "answers_of_rows", "text_rows"]
+__all__ = ["Answer", "answers_of_rows", "outcome", "text_rows"]
 
 Array = NDArray[Any]
 Answer = dict[str, Array] | ServingError
@@ -61,3 +61,13 @@ def _refusal(values: Sequence[str], errors: Array, callee: str, item: str) -> Se
             several = len(errors) > 1
             return error.about(f"{item} {index + 1} of {len(errors)}") if several else error
     return None
+
+
+def outcome(
+    answer: Callable[[Mapping[str, Array]], dict[str, Array]], inputs: Mapping[str, Array]
+) -> Answer:
+    """What a request is answered with, or its refusal, which is none of the others' concern."""
+    try:
+        return answer(inputs)
+    except ServingError as refusal:
+        return refusal

@@ -5,6 +5,7 @@ from typing import Any
 
 from mien_server import triton_adapter as triton
 from mien_server.avatar.making import AvatarMaker, maker_from_contract
+from mien_server.batch_answers import outcome
 from mien_server.contract import ModelContract, version_folder
 
 
@@ -24,7 +25,7 @@ class TritonPythonModel:
     def change(self, requests: list[Any]) -> list[Any]:
         """One avatar after the other."""
         return [
-            self.maker.with_emotions(triton.given_arrays(request, self.names))
+            outcome(self.maker.with_emotions, triton.given_arrays(request, self.names))
             for request in requests
         ]
 

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Adapter of the pipeline `hairstyles`; the work is in `mien_server.avatar`."""
 
+from functools import partial
 from typing import Any
 
 from mien_server import triton_adapter as triton
 from mien_server.avatar.hairdressing import read_library
 from mien_server.avatar.hairstyles_pipeline import hairstyles_answer
+from mien_server.batch_answers import outcome
 from mien_server.contract import ModelContract, version_folder
 
 
@@ -23,6 +25,8 @@ class TritonPythonModel:
     def answer(self, requests: list[Any]) -> list[Any]:
         """One request after the other."""
         return [
-            hairstyles_answer(self.library, triton.given_arrays(request, self.names))
+            outcome(
+                partial(hairstyles_answer, self.library), triton.given_arrays(request, self.names)
+            )
             for request in requests
         ]

@@ -142,7 +142,8 @@ class Hairdresser:
         surface = joined(
             hair_cards(strands, plan, colour=tone), scalp_cap(strands, head, colour=tone)
         )
-        assert surface.uv is not None and surface.colours is not None
+        assert surface.uv is not None
+        assert surface.colours is not None
         return CardHair(
             surface.vertices,
             surface.triangles,

@@ -127,7 +127,10 @@ class AvatarMaker:
         )
         if is_glb:
             return to_glb(model, compression=options.compression.value)
-        return to_obj_zip(model, ARCHIVE)
+        try:
+            return to_obj_zip(model, ARCHIVE)
+        except ValueError as why:  # pictures that came may be of any size
+            raise ServingError("INVALID_TENSOR", f"the avatar cannot be zipped: {why}") from None
 
     def with_emotions(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Answer a request to `apply_emotion`.

@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pipeline `create_avatar`: photographs of a person to a head with a face and hair.
+
+    fit -> albedo, hair mask, wrinkles, head and its movements -> texture beside hair -> likeness,
+    file
+
+Arrows are waits; what stands between two of them goes on at once. Letters: S side of the texture.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien_server.avatar.appearance import EncodedImage
+from mien_server.avatar.avatar_code import AvatarCode
+from mien_server.avatar.detail_normals import detail_normal_map
+from mien_server.avatar.events import Stage, Telling, avatar_event
+from mien_server.avatar.expressions import HeadShapes, at_rest
+from mien_server.avatar.fitting import Fits, fitted
+from mien_server.avatar.hair_finding import hair_colour, hair_masks, segmenter_call
+from mien_server.avatar.hair_geometry import Hair, ShellHair
+from mien_server.avatar.likeness import compared
+from mien_server.avatar.making import AvatarMaker, maker_from_contract
+from mien_server.avatar.options import (
+    NO_HAIR,
+    CreateOptions,
+    Expression,
+    HairForm,
+    Level,
+    read_create_options,
+)
+from mien_server.avatar.pictures import encoded_png
+from mien_server.avatar.quality import difd
+from mien_server.avatar.texture import (
+    FaceAtlas,
+    FaceTexture,
+    PhotographedHead,
+    face_atlas,
+    face_texture,
+)
+from mien_server.avatar.turntable import turntable
+from mien_server.contract import ModelContract
+from mien_server.deca_codes import CODE_PARTS
+from mien_server.errors import ServingError
+from mien_server.generation.events import EventStream
+from mien_server.model_call import CallModels, ModelCall
+
+__all__ = ["AvatarCreator", "Helpers", "creator_from_contract"]
+
+_LOG = logging.getLogger(__name__)
+
+Array = NDArray[Any]
+Floats = NDArray[np.float32]
+
+DEFAULT_SIZE = 512
+GRAPHS = ("detail_encoder", "detail_decoder", "hair_segmenter")
+
+
+@dataclass(frozen=True, slots=True)
+class Helpers:
+    """Which optional graphs the repository has.
+
+    Attributes:
+        detail: `detail_encoder` and `detail_decoder`.
+        segmenter: `hair_segmenter`.
+    """
+
+    detail: bool
+    segmenter: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Answers:
+    """What the graphs say of a person: albedo (s, s, 3), hair of each photograph, wrinkles."""
+
+    albedo: Array
+    hair: list[NDArray[np.float32]] | None
+    displacement: Array | None
+
+
+class AvatarCreator:
+    """Makes avatars of photographs.
+
+    Args:
+        maker: of files.
+        call_models: makes calls; from any thread.
+        helpers: optional graphs.
+        max_images: photographs of a request.
+    """
+
+    def __init__(
+        self, maker: AvatarMaker, call_models: CallModels, helpers: Helpers, max_images: int
+    ) -> None:
+        self._maker, self._call_models = maker, call_models
+        self._helpers, self._max_images = helpers, max_images
+        self._atlases: dict[int, FaceAtlas] = {}
+        self._atlas(DEFAULT_SIZE)  # compiles kernels, so that no request pays for that
+
+    def close(self) -> None:
+        """Finish what was begun, then end."""
+        self._maker.close()
+
+    def answer(self, inputs: Mapping[str, Array], stream: EventStream) -> None:
+        """Answer one request; returns once its stream is closed.
+
+        Args:
+            inputs: by name; what was left out is missing.
+            stream: gets events, or the refusal.
+        """
+        try:
+            stream.send(self._avatar(inputs, stream))
+        except Exception as error:
+            if not isinstance(error, ServingError):
+                _LOG.exception("an avatar could not be made")
+                error = ServingError("MODEL_FAILED", f"{type(error).__name__}: {error}")
+            stream.fail(error)
+        else:
+            stream.close()
+
+    def _avatar(self, inputs: Mapping[str, Array], stream: EventStream) -> dict[str, Array]:
+        options = read_create_options(inputs, max_images=self._max_images)
+        self._maker.check_hairstyle(options.hairstyle)
+        has_detail = self._has_detail(options)
+        telling = Telling(stream, _stages(options, has_detail), wanted=options.progress)
+        fits = fitted(options, self._call_models, wants_crop=has_detail)
+        telling.done(Stage.FIT)
+        answers = self._answers(fits)
+        telling.done(Stage.DETAIL)
+        code, shapes = self._code(options, fits, answers)
+        growing = self._maker.pool.submit(self._maker.hair, code, shapes.neutral, options.file)
+        atlas = self._atlas(options.texture_size)
+        texture = _texture(fits, answers, atlas)
+        telling.done(Stage.TEXTURE)
+        hair = growing.result()
+        telling.done(Stage.HAIR)
+        likeness = self._likeness(fits, texture)
+        telling.done(Stage.QUALITY)
+        albedo = np.rint(texture.albedo.clip(0, 1) * 255).astype(np.uint8)
+        picture = EncodedImage(encoded_png(albedo))
+        normals = _normals(answers, shapes.neutral, atlas)
+        turning = self._turntable(options, code, shapes, albedo)
+        file = self._maker.file(code, shapes, hair, picture, normals, options.file)
+        telling.done(Stage.FILE)
+        return avatar_event(
+            "avatar",
+            file=file,
+            avatar_code=self._maker.codes.seal(code),
+            texture=picture.data,
+            normals=normals.data if normals else b"",
+            turntable=turning,
+            codes=fits.codes,
+            shape=fits.shape,
+            untrained=self._maker.untrained,
+            **likeness,
+        )
+
+    def _has_detail(self, options: CreateOptions) -> bool:
+        if options.detail and not self._helpers.detail:
+            raise ServingError(
+                "INVALID_OPTION",
+                "detail is true, and this repository has no detail_encoder and detail_decoder "
+                "that could make it; leave detail out",
+            )
+        return self._helpers.detail if options.detail is None else options.detail
+
+    def _answers(self, fits: Fits) -> _Answers:
+        """The graphs about skin and hair, at once as far as they can be."""
+        texture = {"texture": fits.texture[None]}
+        calls = [ModelCall("texture_decoder", texture, ("albedo",))]
+        if self._helpers.segmenter:
+            calls.append(segmenter_call(fits.sittings))
+        if fits.face_224 is not None:
+            crop = {"face_224": fits.face_224[None]}
+            calls.append(ModelCall("detail_encoder", crop, ("detail",)))
+        albedo, *others = self._call_models(calls)
+        hair = displacement = None
+        if self._helpers.segmenter:
+            hair = hair_masks(fits.sittings, others.pop(0)["masks"])
+        if fits.face_224 is not None:
+            jaw = fits.codes[CODE_PARTS["pose"]][3:]
+            expression = fits.codes[CODE_PARTS["expression"]]
+            row = np.concatenate([jaw, expression, others.pop(0)["detail"][0]])
+            wrinkles = {"jaw_expression_detail": row[None].astype(np.float32)}
+            call = ModelCall("detail_decoder", wrinkles, ("displacement",))
+            displacement = self._call_models([call])[0]["displacement"][0, 0]
+        return _Answers(albedo["albedo"][0].transpose(1, 2, 0), hair, displacement)
+
+    def _code(
+        self, options: CreateOptions, fits: Fits, answers: _Answers
+    ) -> tuple[AvatarCode, HeadShapes]:
+        """What makes the avatar again, and its head."""
+        heads, codes = self._maker.heads, fits.codes
+        if options.expression is Expression.NEUTRAL:
+            codes = codes.copy()
+            codes[CODE_PARTS["expression"]] = at_rest(codes)[CODE_PARTS["expression"]]
+            codes[CODE_PARTS["pose"]][3:] = 0
+        elif options.expression is Expression.EMOTIONS:
+            codes = heads.with_emotions(codes, fits.shape, options.emotions)
+        if options.hair_color is None:
+            mask = answers.hair[0] if answers.hair else None
+            colour = hair_colour(fits.sittings[0], self._maker.asset, mask)
+        else:
+            red, green, blue = options.hair_color.tolist()
+            colour = (red, green, blue)
+        code = AvatarCode(fits.shape, codes, options.hairstyle, colour)
+        return code, heads.shapes(codes, fits.shape)
+
+    def _likeness(self, fits: Fits, texture: FaceTexture) -> dict[str, float]:
+        """Figures of quality, of the first photograph."""
+        (posed,) = self._maker.heads.vertices([fits.codes], fits.shape, turned=True)
+        topology = self._maker.asset.topology
+        same = compared(fits.sittings[0], posed, texture.albedo, texture.lights[0], topology)
+        call = ModelCall("face_recognizer", {"crop_112": same.crops}, ("embedding",))
+        photograph, avatar = self._call_models([call])[0]["embedding"]
+        return {
+            "similarity": float(np.dot(photograph, avatar)),
+            "difd": difd(photograph, avatar),
+            "psnr": same.psnr,
+            "ssim": same.ssim,
+        }
+
+    def _turntable(
+        self, options: CreateOptions, code: AvatarCode, shapes: HeadShapes, albedo: Array
+    ) -> bytes:
+        """A PNG, b"" where it is not wanted."""
+        if not options.turntable:
+            return b""
+        hair: Hair | None = None
+        if options.hairstyle != NO_HAIR:
+            hair = self._maker.hairdresser.hair(
+                code.hairstyle, shapes.neutral, code.hair_color, HairForm.MESH, Level.HIGH
+            )
+        shell = hair if isinstance(hair, ShellHair) else None
+        worn = shapes.neutral + shapes.worn
+        return encoded_png(turntable(worn, albedo, self._maker.asset.topology, shell))
+
+    def _atlas(self, size: int) -> FaceAtlas:
+        if size not in self._atlases:
+            asset = self._maker.asset
+            self._atlases[size] = face_atlas(asset.topology, asset.vertices, asset.landmarks, size)
+        return self._atlases[size]
+
+
+def creator_from_contract(
+    contract: ModelContract, folder: Path, call_models: CallModels
+) -> AvatarCreator:
+    """The creator that a model's configuration describes; see `making.maker_from_contract`.
+
+    Raises:
+        ValueError: a parameter, a file or the key is missing or not allowed.
+    """
+    most = contract.number("max_images")
+    if most < 1 or most != math.floor(most):
+        raise ValueError(f"max_images of {contract.name} is {most:g}; it must be 1, 2, 3, ...")
+    built = {name: contract.parameter(name) != "none" for name in GRAPHS}
+    helpers = Helpers(
+        detail=built["detail_encoder"] and built["detail_decoder"],
+        segmenter=built["hair_segmenter"],
+    )
+    maker = maker_from_contract(contract, folder, call_models)
+    return AvatarCreator(maker, call_models, helpers, int(most))
+
+
+def _stages(options: CreateOptions, has_detail: bool) -> frozenset[Stage]:
+    absent = {Stage.DETAIL} if not has_detail else set()
+    absent |= {Stage.HAIR} if options.hairstyle == NO_HAIR else set()
+    return frozenset(Stage) - absent
+
+
+def _texture(fits: Fits, answers: _Answers, atlas: FaceAtlas) -> FaceTexture:
+    masks = answers.hair or [None] * len(fits.sittings)
+    try:
+        heads = [
+            PhotographedHead(each.image_rgb, each.vertices, each.registered_px, light, hair)
+            for each, light, hair in zip(fits.sittings, fits.lights, masks, strict=True)
+        ]
+    except ValueError as why:
+        raise ServingError("MODEL_FAILED", f"fit_faces answered with no head: {why}") from None
+    return face_texture(heads, answers.albedo, atlas)
+
+
+def _normals(answers: _Answers, neutral: Floats, atlas: FaceAtlas) -> EncodedImage | None:
+    if answers.displacement is None:
+        return None
+    drawn = detail_normal_map(answers.displacement, neutral, atlas.texels, mask=atlas.photograph)
+    return EncodedImage(encoded_png(drawn))
