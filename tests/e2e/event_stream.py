@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`generate_faces` as a plain tritonclient sees it."""
+"""Decoupled models as a plain tritonclient sees them."""
 
 import queue
 import time
@@ -9,25 +9,28 @@ import tritonclient.grpc as triton
 
 DTYPES = {
     "BYTES": ("identity_image", "identity_token", "style_image", "style_parts", "face_policy",
-              "solver", "blending_order", "image_format"),
+              "solver", "blending_order", "image_format", "images", "shape_source", "expression",
+              "hairstyle", "hair_form", "level", "format", "compression", "avatar_code", "texture",
+              "normals", "output", "operation", "name", "title", "file", "licence", "author"),
     "UINT64": ("identity_seed", "seed"),
-    "FP32": ("identity_embedding", "style_codes", "eta", "guidance_weight"),
-    "BOOL": ("replace_shape", "progress"),
-    "INT32": ("count", "steps", "switch_at", "preview_every"),
+    "FP32": ("identity_embedding", "style_codes", "eta", "guidance_weight", "emotions",
+             "hair_color"),
+    "BOOL": ("replace_shape", "progress", "detail", "turntable"),
+    "INT32": ("count", "steps", "switch_at", "preview_every", "texture_size"),
 }  # fmt: skip
 NUMPY = {"BYTES": object, "UINT64": np.uint64, "FP32": np.float32, "BOOL": bool, "INT32": np.int32}
 TIMEOUT_S = 120
 
 
 class EventStream:
-    """One request; iterate over its events. A refusal is the exception tritonclient makes of it."""
+    """One request to a model; iterate over its events. A refusal is the exception tritonclient makes of it."""
 
-    def __init__(self, address, **inputs):
+    def __init__(self, address, model="generate_faces", **inputs):
         self._client = triton.InferenceServerClient(address)
         self._answers = queue.Queue()
         self._client.start_stream(lambda result, error: self._answers.put((result, error)))
         self._client.async_stream_infer(
-            "generate_faces",
+            model,
             [tensor(name, value) for name, value in inputs.items()],
             enable_empty_final_response=True,
         )
