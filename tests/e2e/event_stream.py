@@ -23,7 +23,10 @@ TIMEOUT_S = 120
 
 
 class EventStream:
-    """One request to a model; iterate over its events. A refusal is the exception tritonclient makes of it."""
+    """One request to a model; iterate over its events.
+
+    A refusal is the exception that tritonclient makes of it.
+    """
 
     def __init__(self, address, model="generate_faces", **inputs):
         self._client = triton.InferenceServerClient(address)

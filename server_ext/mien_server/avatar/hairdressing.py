@@ -81,6 +81,12 @@ class Hairdresser:
         self._kept: dict[tuple[str, ...], Any] = {}
         self._lock = threading.Lock()
 
+    def warm_up(self) -> None:
+        """Compile kernels, or take them from the cache, so that no request pays for that."""
+        for entry in self.library.entries()[:1]:
+            vertices = self._head.vertices
+            self.hair(entry.name, vertices, (0, 0, 0), HairForm.CARDS, Level.MEDIUM)
+
     def check(self, name: str) -> None:
         """Refuse a name before anything is worked out.
 

@@ -25,7 +25,7 @@ Array = NDArray[Any]
 
 WINDOW_PX = 256
 MARGIN = 2.2  # sides of the box of the 68 landmarks
-FOREHEAD = 0.35  # of the height of that box, above it
+FOREHEAD = 0.1  # of the height of that box, above the brows: higher up there may be hair
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +121,7 @@ def _camera(sitting: Sitting, window_from_image: Array) -> NDArray[np.float32]:
 
 
 def _face(landmarks_68: Array) -> NDArray[np.bool_]:
-    """(R, R) true within the landmarks, and up to where the forehead may end."""
+    """(R, R) true within the landmarks, and a little of the forehead."""
     height = float(np.ptp(landmarks_68[:, 1]))
     brows = landmarks_68[17:27] - (0, FOREHEAD * height)
     hull = cv2.convexHull(np.concatenate([landmarks_68, brows]).astype(np.float32))

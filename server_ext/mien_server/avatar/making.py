@@ -214,10 +214,12 @@ def maker_from_contract(
         ValueError: a parameter, a file or the key is missing or not allowed.
     """
     asset = HeadAsset.read(folder / HEAD_FILE)
+    hairdresser = Hairdresser(read_library(folder), asset)
+    hairdresser.warm_up()
     space = contract.parameter("avatar_space")
     return AvatarMaker(
         asset,
-        Hairdresser(read_library(folder), asset),
+        hairdresser,
         call_models,
         AvatarCodes(identity_key() or os.urandom(KEY_BYTES), space),
         pose_values=contract.parameter("pose_values"),
