@@ -93,7 +93,7 @@ class HeadAsset:
     def moving_actions(self) -> list[int]:
         """Rows of the actions that move anything."""
         reach = np.abs(self.action_deltas).max(axis=(1, 2), initial=0)
-        return np.flatnonzero(reach > STILL_M).tolist()
+        return [int(row) for row in np.flatnonzero(reach > STILL_M)]
 
 
 def _asset(arrays: Mapping[str, NDArray[Any]]) -> HeadAsset:

@@ -94,7 +94,7 @@ def compared(
     picture = np.where(face[..., None], rendered, photograph)
     landmarks = moved(window_from_image, sitting.landmarks)
     crops = np.stack([crop_face(image, landmarks, 112) for image in (photograph, picture)])
-    within = face & _inside(sitting.image_rgb.shape[:2], window_from_image)
+    within = face & _inside(sitting.image_rgb, window_from_image)
     return Likeness(
         _or_nan(psnr, picture, photograph, within),
         _or_nan(ssim, picture, photograph, within),
@@ -130,14 +130,14 @@ def _face(landmarks_68: Array) -> NDArray[np.bool_]:
     return mask > 0
 
 
-def _inside(size: tuple[int, int], window_from_image: Array) -> NDArray[np.bool_]:
+def _inside(image: Array, window_from_image: Array) -> NDArray[np.bool_]:
     """(R, R) true where the photograph reaches."""
-    height, width = size
+    height, width = image.shape[:2]
     ends = moved(window_from_image, np.array([(0, 0), (width, height)]))
     at = np.arange(WINDOW_PX) + 0.5
     across = (at > ends[0, 0]) & (at < ends[1, 0])
     down = (at > ends[0, 1]) & (at < ends[1, 1])
-    return down[:, None] & across
+    return np.asarray(down[:, None] & across)
 
 
 def _or_nan(measure: Any, picture: Array, photograph: Array, mask: Array) -> float:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -276,7 +276,7 @@ def _stages(options: CreateOptions, has_detail: bool) -> frozenset[Stage]:
 
 
 def _texture(fits: Fits, answers: _Answers, atlas: FaceAtlas) -> FaceTexture:
-    masks = answers.hair or [None] * len(fits.sittings)
+    masks: Sequence[Array | None] = answers.hair or [None] * len(fits.sittings)
     try:
         heads = [
             PhotographedHead(each.image_rgb, each.vertices, each.registered_px, light, hair)

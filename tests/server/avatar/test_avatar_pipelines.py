@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`create_avatar`, `apply_emotion` and `try_hairstyle` with models whose answers are known."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien_server.avatar.avatar_code import AvatarCodes
+from mien_server.avatar.options import EMOTIONS
+from mien_server.deca_codes import CODE_PARTS
+from mien_server.errors import ServingError
+from tests.server.avatar import planted_avatars as planted
+from tests.server.avatar.glb_reader import read_glb
+from tests.server.avatar.planted_avatars import PlantedModels, Stream, creator, maker, texts
+
+PHOTO, TURNED = planted.portrait_of(0)[1], planted.portrait_of(1)[1]
+HAPPY = np.float32([1, 0, 0, 0, 0, 0])
+SURPRISED = np.float32([0, 0, 0, 0, 0, 1])
+
+
+def asked(*images, models=None, stream=None, helpers=None, **options):
+    """The stream after a request."""
+    stream = stream or Stream()
+    inputs = {"images": texts(*images), "texture_size": np.int32([256])}
+    inputs |= {n: texts(v) if isinstance(v, str) else np.asarray(v) for n, v in options.items()}
+    made = creator(models, **(helpers or {}))
+    made.answer(inputs, stream)
+    made.close()
+    return stream
+
+
+@pytest.fixture(scope="module")
+def avatar():
+    stream = asked(PHOTO, hairstyle="bob", hair_color=np.float32([0.5, 0.25, 0.125]))
+    assert stream.refusal is None
+    return stream.events[-1]
+
+
+def parts(event):
+    return {"avatar_code": event["avatar_code"], "texture": event["texture"]}
+
+
+def opened(event):
+    return AvatarCodes(planted.KEY, "planted").open(event["avatar_code"][0].decode())
+
+
+def changed(event, method, **inputs):
+    made = maker()
+    arrays = {n: texts(v) if isinstance(v, (str, bytes)) else v for n, v in inputs.items()}
+    answer = getattr(made, method)({**parts(event), **arrays})
+    made.close()
+    return answer
+
+
+def morph(glb, index):
+    """(V', 3) of a slider, over all corners of the head's file."""
+    targets = [glb.targets(primitive)[index] for primitive in glb.primitives("head")]
+    return np.concatenate([glb.values(accessor) for accessor in targets])
+
+
+def test_an_avatar_of_a_known_head_looks_like_its_photograph(avatar):
+    """The face's pattern comes from the photograph alone; the model's albedo is plain."""
+    assert avatar["psnr"][0] > 30
+    assert avatar["ssim"][0] > 0.95
+    assert avatar["similarity"][0] > 0.98
+    assert avatar["difd"][0] == pytest.approx(np.sqrt(2 - 2 * avatar["similarity"][0]), abs=1e-3)
+
+
+def test_the_code_holds_what_makes_the_avatar_again(avatar):
+    code = opened(avatar)
+
+    assert code.hairstyle == "bob"
+    assert code.hair_color == (0.5, 0.25, 0.125)
+    np.testing.assert_array_equal(code.codes, avatar["codes"])
+    np.testing.assert_array_equal(code.shape, avatar["shape"])
+    again = changed(avatar, "with_hairstyle", hairstyle="bob")
+    assert again["file"][0] == avatar["file"][0]
+
+
+def test_events_tell_of_every_stage_of_the_request():
+    stream = asked(PHOTO, progress=[True], helpers={"detail": True}, hairstyle="buzz")
+
+    told = [event["stage"][0].decode() for event in stream.events[:-1]]
+    assert told == ["fit", "detail", "texture", "hair", "quality", "file"]
+    assert [int(event["stages_done"][0]) for event in stream.events[:-1]] == [1, 2, 3, 4, 5, 6]
+    assert {int(event["stages"][0]) for event in stream.events[:-1]} == {6}
+    assert stream.is_closed
+
+
+def test_work_ends_where_nobody_listens():
+    models = PlantedModels()
+    stream = asked(PHOTO, models=models, stream=Stream(cancelled=True))
+
+    assert stream.refusal.code == "CANCELLED"
+    assert models.together == [["fit_faces"]]
+
+
+def test_photographs_go_through_one_call_and_what_is_independent_at_once():
+    models = PlantedModels()
+    stream = asked(PHOTO, TURNED, models=models, helpers={"detail": True})
+
+    assert models.together[0] == ["fit_faces", "face_cropper"]
+    assert models.together[1] == ["texture_decoder", "detail_encoder"]
+    assert stream.events[-1]["normals"][0]
+    np.testing.assert_allclose(stream.events[-1]["shape"], 0.05)
+    np.testing.assert_allclose(stream.events[-1]["codes"][CODE_PARTS["shape"]], 0.05)
+    np.testing.assert_allclose(stream.events[-1]["codes"][CODE_PARTS["texture"]], 0.5)
+    assert stream.events[-1]["codes"][CODE_PARTS["pose"]].tolist() == [0] * 6  # of the first
+
+
+def test_wrinkles_are_drawn_where_there_are_networks_for_them():
+    drawn = asked(PHOTO, helpers={"detail": True}).events[-1]
+    plain = asked(PHOTO, helpers={"detail": True}, detail=[False]).events[-1]
+
+    normals = np.asarray(Image.open(io.BytesIO(drawn["normals"][0])))
+    assert normals.shape == (256, 256, 3)
+    assert np.ptp(normals[..., :2].astype(int)) > 20
+    assert plain["normals"][0] == b""
+
+
+def test_the_worn_expression_is_a_slider_at_its_end_and_neutral_wears_none():
+    worn = asked(PHOTO, models=PlantedModels(expression=2.0)).events[-1]
+    neutral = asked(PHOTO, models=PlantedModels(expression=2.0), expression="neutral").events[-1]
+
+    expected = planted.head_of(np.zeros(300), np.eye(100)[0] * 2, np.zeros(15))
+    expected -= planted.asset().vertices
+    glb = read_glb(worn["file"][0])
+    assert glb.gltf.meshes[0].weights[0] == 1
+    found = np.linalg.norm(morph(glb, 0), axis=1).max()
+    assert found == pytest.approx(np.linalg.norm(expected, axis=1).max(), rel=1e-3)
+    assert np.abs(morph(read_glb(neutral["file"][0]), 0)).max() == 0
+    assert worn["codes"][150] == neutral["codes"][150] == 2  # what was detected stays on record
+
+
+def test_sliders_are_emotions_and_arkit_s_names_as_far_as_the_head_has_them(avatar):
+    glb = read_glb(avatar["file"][0])
+    names = glb.gltf.meshes[0].extras["targetNames"]
+
+    assert names[:7] == ["expression", *EMOTIONS]
+    assert len(names) == 7 + 50
+    assert glb.gltf.asset.extras["absentTargets"] == [*planted.STILL]
+    assert glb.gltf.asset.extras["licences"] == ["Head model: CC0."]
+
+
+def test_emotions_move_the_vertices_as_the_network_says(avatar):
+    happy = changed(avatar, "with_emotions", emotions=HAPPY, output="morph")
+    surprised = changed(avatar, "with_emotions", emotions=SURPRISED, output="morph")
+
+    rest = planted.asset().vertices
+    smile = planted.head_of(np.zeros(300), np.eye(100)[1], np.zeros(15)) - rest
+    jaw = planted.head_of(np.zeros(300), np.eye(100)[6], np.eye(15)[6] * 0.2) - rest
+    np.testing.assert_allclose(happy["expression"], smile, atol=1e-6)  # the head is not turned
+    np.testing.assert_allclose(surprised["expression"], jaw, atol=1e-6)
+    assert happy["file"][0] == b""
+    assert opened(happy).codes[151] == 1
+
+
+def test_a_network_that_turns_the_neck_moves_no_jaw():
+    made = maker(pose_values="neck global")
+    codes = made.heads.with_emotions(np.zeros(236, np.float32), np.zeros(300), SURPRISED)
+
+    assert codes[CODE_PARTS["pose"]].tolist() == [0] * 6
+
+
+def test_emotions_of_a_request_are_worn_and_sealed():
+    event = asked(PHOTO, emotions=HAPPY / 2).events[-1]
+
+    assert opened(event).codes[151] == 0.5
+    assert event["codes"][151] == 0
+
+
+def test_hair_is_that_of_the_photograph_in_colour(avatar):
+    """Behind the scalp of the planted photograph is its pattern, around grey."""
+    event = asked(PHOTO, hairstyle="buzz").events[-1]
+
+    red, green, blue = opened(event).hair_color
+    seen = planted.portrait_of()[0]
+    height = seen.vertices_px[planted.asset().scalp, 1].mean()
+    assert height < seen.image_rgb.shape[0] / 2
+    for value in (red, green, blue):
+        assert 0.2 < value < 0.9  # neither the magenta wall nor nothing
+
+
+@pytest.mark.parametrize("form", ["cards", "strands", "mesh"])
+def test_hair_is_worn_in_every_form(avatar, form):
+    answer = changed(avatar, "with_hairstyle", hairstyle="bob", hair_form=form, level="low")
+
+    glb = read_glb(answer["file"][0])
+    (hair,) = glb.primitives("hair")
+    assert hair.mode in ((1, 3) if form == "strands" else (4, None))
+
+
+def test_an_avatar_without_its_texture_has_the_model_s(avatar):
+    made = maker()
+    answer = made.with_hairstyle({"avatar_code": avatar["avatar_code"], "hairstyle": texts("none")})
+
+    glb = read_glb(answer["file"][0])
+    image = Image.open(io.BytesIO(glb.view(glb.gltf.images[0].bufferView)))
+    assert image.size == (256, 256)
+    assert np.ptp(np.asarray(image).reshape(-1, 3), axis=0).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("images", "options", "code", "words"),
+    [
+        ([b"x"], {}, "NO_FACE", "^mien.NO_FACE: nobody"),
+        ([PHOTO, b"x"], {}, "NO_FACE", "image 2 of 2: nobody"),
+        ([PHOTO] * 3, {}, "INVALID_TENSOR", "send 1 to 2"),
+        ([PHOTO], {"hairstyle": "mullet"}, "INVALID_OPTION", "'mullet'; it must be one of buzz"),
+        ([PHOTO], {"hairstyle": "own"}, "INVALID_OPTION", "no hair_vae"),
+        ([PHOTO], {"detail": [True]}, "INVALID_OPTION", "no detail_encoder"),
+    ],
+)
+def test_refusals_say_what_came_and_what_is_allowed(images, options, code, words):
+    stream = asked(*images, **options)
+
+    assert stream.refusal.code == code
+    with pytest.raises(ServingError, match=words):
+        raise stream.refusal
+    assert not stream.events
+
+
+@pytest.mark.parametrize(
+    ("method", "inputs", "code"),
+    [
+        ("with_emotions", {"emotions": HAPPY, "avatar_code": "mine"}, "INVALID_AVATAR"),
+        ("with_emotions", {"emotions": 3 * HAPPY}, "INVALID_OPTION"),
+        ("with_emotions", {"emotions": HAPPY, "texture": b"junk"}, "INVALID_TENSOR"),
+        ("with_emotions", {"emotions": HAPPY, "normals": b"junk"}, "INVALID_TENSOR"),
+        ("with_hairstyle", {"hairstyle": "mullet"}, "INVALID_OPTION"),
+        ("with_hairstyle", {"hairstyle": "none", "format": "ply"}, "INVALID_OPTION"),
+    ],
+)
+def test_changes_that_cannot_be_made_are_refused(avatar, method, inputs, code):
+    with pytest.raises(ServingError) as refused:
+        changed(avatar, method, **inputs)
+
+    assert refused.value.code == code
+
+
+def test_vertices_that_are_no_numbers_are_the_model_s_fault():
+    class Broken(PlantedModels):
+        def flame_decoder(self, shape, expression, pose):
+            return {"vertices": super().flame_decoder(shape, expression, pose)["vertices"] * np.nan}
+
+    assert asked(PHOTO, models=Broken()).refusal.code == "MODEL_FAILED"
