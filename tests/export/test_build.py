@@ -200,7 +200,7 @@ def test_a_missing_checkpoint_is_an_error_even_with_random_weights(target, tmp_p
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"models": frozenset({"nobody"})}, "unknown model 'nobody'; it has deca_encoder"),
+        ({"models": frozenset({"nobody"})}, "unknown model 'nobody'; it has apply_emotion"),
         ({"networks": {"nobody": "x"}}, "unknown graph 'nobody'"),
         ({"networks": {"face_recognizer": "resnet"}}, "unknown network of face_recognizer"),
         ({"licences": {"verify_faces": "MIT"}}, "unknown graph 'verify_faces'"),
