@@ -27,6 +27,7 @@ from mien_server.hair.head import Head
 from mien_server.hair.levels import hair_level
 from mien_server.hair.library import Hairstyle, HairstyleLibrary
 from mien_server.hair.more_strands import more_strands
+from mien_server.hair.own_styles import HAIRSTYLES_VARIABLE
 from mien_server.hair.placing import bound_roots, placed
 from mien_server.hair.polylines import with_points
 from mien_server.hair.scalp_cap import scalp_cap
@@ -34,9 +35,8 @@ from mien_server.hair.shell import hair_shell
 from mien_server.hair.strands import Strands
 from mien_server.hair.surface import joined
 
-__all__ = ["HAIRSTYLES_VARIABLE", "Hairdresser", "read_library"]
+__all__ = ["Hairdresser", "read_library"]
 
-HAIRSTYLES_VARIABLE = "MIEN_HAIRSTYLES"
 HAIRSTYLES, WIG_STAND = "hairstyles", "head.npz"
 KEPT = 32  # things worked out about styles, a megabyte each at most
 

@@ -24,7 +24,10 @@ from mien_server.hair.library_index import (
     write_whole,
 )
 
-__all__ = ["OwnStyles"]
+__all__ = ["HAIRSTYLES_VARIABLE", "OwnStyles"]
+
+# In the environment of a server: the folder.
+HAIRSTYLES_VARIABLE = "MIEN_HAIRSTYLES"
 
 MAX_STYLES = 500
 _LOCK = ".lock"

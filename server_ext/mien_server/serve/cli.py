@@ -122,6 +122,7 @@ def _options(parsed: argparse.Namespace) -> ServerOptions:
         start_timeout_s=parsed.start_timeout,
         drain_s=parsed.drain,
         verbose=parsed.verbose,
+        hairstyles=parsed.hairstyles,
     )
 
 
@@ -138,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--variant", metavar="PRECISION", help="serve fp16, int8 or tensorrt graphs where built")
     add("--threads", type=_positive, help="cores one stage may use (default: all there are)")
     add("--tritonserver", default="auto", help="auto, embedded, native, or a path")
+    add("--hairstyles", type=Path, metavar="DIR", help="where users may add hairstyles")
     add("--start-timeout", type=float, default=300, metavar="S", help="(default: %(default)s)")
     add("--drain", type=float, default=30, metavar="S", help="for requests in flight at the end")
     add("--ready-file", type=Path, metavar="FILE", help="JSON with the endpoints, once ready")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from mien_server.hair.own_styles import HAIRSTYLES_VARIABLE
 from mien_server.sealing import IDENTITY_KEY_VARIABLE, new_key
 from mien_server.serve.control import Control
 from mien_server.serve.errors import ServeError
@@ -53,6 +54,8 @@ class ServerOptions:
         start_timeout_s: how long models may take to load.
         drain_s: how long requests in flight may take once it is told to stop.
         verbose: show Triton's whole log.
+        hairstyles: folder that users may add hairstyles to; None is that of the environment, else
+            none.
     """
 
     repository: Path
@@ -66,6 +69,7 @@ class ServerOptions:
     start_timeout_s: float = 300.0
     drain_s: float = 30.0
     verbose: bool = False
+    hairstyles: Path | None = None
 
 
 class Server:
@@ -203,12 +207,15 @@ class Server:
 
     def _launch(self, runtime: Path) -> None:
         threads = self.options.threads or available_cores()
+        hairstyles = self.options.hairstyles
+        folder = {HAIRSTYLES_VARIABLE: str(hairstyles.absolute())} if hairstyles else {}
         self._process = TritonProcess(
             [str(self.installation.binary), *self._arguments()],
             environment={
                 IDENTITY_KEY_VARIABLE: new_key(),  # unless the environment has one
                 **self.installation.environment,
                 THREADS_VARIABLE: str(threads),
+                **folder,
             },
             working_directory=runtime,
             verbose=self.options.verbose,

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien_server.avatar.hairdressing import HAIRSTYLES_VARIABLE, Hairdresser, read_library
+from mien_server.avatar.hairdressing import Hairdresser, read_library
 from mien_server.avatar.hairstyles_pipeline import hairstyles_answer
 from mien_server.avatar.options import HairForm, Level
 from mien_server.errors import ServingError
 from mien_server.hair.library import HairstyleLibrary
+from mien_server.hair.own_styles import HAIRSTYLES_VARIABLE
 from mien_server.hair.placing import placed
 from mien_server.hair.strand_formats import data_from_strands
 from tests.server.avatar.planted_avatars import SHIPPED, asset, hairdresser, library, texts
