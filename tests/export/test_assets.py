@@ -21,7 +21,7 @@ from mien_export.onnx_files import save_onnx
 from mien_export.parity import ParityReport
 from mien_export.registry import SPECS
 from mien_export.selection import Needs, select_all, select_named
-from mien_export.spec import Dependency, FirstGraph
+from mien_export.spec import Asset, Dependency, FirstGraph
 
 from .small_heads import head_arrays, save_flame, save_head, save_landmarks, save_template
 from .tiny import CONTRACTS, RecordingReporter, build, make_specs, read_tree, rebuilt
@@ -142,6 +142,38 @@ def test_the_asset_follows_its_weights(target, source, head, tmp_path):
 
     assert rebuilt(build_with(finer, target, source)) == {"flame_decoder", "style_renderer"}
     assert (target / ASSET).read_bytes() != before
+
+
+def with_folder(digest):
+    """Specs whose head also makes a folder of files, for the renderer."""
+
+    def write(_, folder):
+        folder.mkdir()
+        for name in ("a", "b"):
+            (folder / name).write_text(digest)
+
+    specs = quick_specs()
+    folder = Asset("style_renderer", "1/styles", write, lambda: {"styles": digest})
+    head = specs["flame_decoder"]
+    return {**specs, "flame_decoder": dataclasses.replace(head, assets=(*head.assets, folder))}
+
+
+def test_a_folder_of_files_is_made_kept_and_made_anew_like_one_file(target, source, head):
+    stray = source / "style_renderer/1/styles"
+    stray.mkdir()
+    (stray / "stray").write_text("somebody's")
+    files = target / "style_renderer/1/styles"
+    options = {"checkpoints": {"flame_decoder": head}, "source": source}
+
+    build(target, with_folder("one"), **options)
+    assert sorted(os.listdir(files)) == ["a", "b"]
+    assert {"1/styles/a", "1/styles/b"} <= read_manifest(target / "style_renderer").files.keys()
+    assert rebuilt(build(target, with_folder("one"), **options)) == set()
+    only = {"models": frozenset({"face_recognizer"}), "random_seed": 1}
+    assert rebuilt(build(target, with_folder("one"), source=source, **only)) == {"face_recognizer"}
+    assert rebuilt(build(target, with_folder("two"), **options)) >= {"style_renderer"}
+    assert (files / "a").read_text() == "two"
+    assert check_repository(target)
 
 
 def test_the_same_weights_give_the_same_bytes(tmp_path, source, head):
