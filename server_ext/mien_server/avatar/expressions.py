@@ -105,21 +105,33 @@ class Heads:
         answer = self._call_models([emotion_call([emotions], shape)])[0]
         return wearing(codes, answer["expression"][0], answer["pose"][0], self._pose_values)
 
-    def shapes(self, codes: Floats, shape: Floats) -> HeadShapes:
-        """A head with what the codes wear, and with each emotion.
+    def shapes(
+        self, codes: Floats, shape: Floats, emotions: Floats | None = None
+    ) -> tuple[Floats, HeadShapes]:
+        """A head with what it wears, and with each emotion.
+
+        Args:
+            codes: (236,) of the person.
+            shape: (300,) of the person.
+            emotions: (6,) that it shall wear; None for what the codes wear.
+
+        Returns:
+            (236,) codes that wear the same, and the head.
 
         Raises:
             ServingError: MODEL_FAILED: vertices are no finite numbers.
         """
-        whole = list(np.eye(len(EMOTIONS), dtype=np.float32))
-        answer = self._call_models([emotion_call(whole, shape)])[0]
+        asked = list(np.eye(len(EMOTIONS), dtype=np.float32))
+        asked += [] if emotions is None else [emotions]
+        answer = self._call_models([emotion_call(asked, shape)])[0]
         shown = [
             wearing(codes, *pair, self._pose_values)
             for pair in zip(answer["expression"], answer["pose"], strict=True)
         ]
-        vertices = self.vertices([at_rest(codes), codes, *shown], shape)
+        worn = codes if emotions is None else shown.pop()
+        vertices = self.vertices([at_rest(codes), worn, *shown], shape)
         deltas = vertices[1:] - vertices[0]
-        return HeadShapes(vertices[0], deltas[0], deltas[1:])
+        return worn, HeadShapes(vertices[0], deltas[0], deltas[1:])
 
     def worn(self, codes: Floats, shape: Floats) -> Floats:
         """(V, 3) metres that what the codes wear moves the head."""

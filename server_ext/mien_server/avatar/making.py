@@ -143,12 +143,12 @@ class AvatarMaker:
         """
         options = read_emotion_options(inputs)
         code = self._opened(inputs, options.file)
-        worn = self.heads.with_emotions(code.codes, code.shape, options.emotions)
-        code = replace(code, codes=worn)
-        if options.output is Output.MORPH:
-            expression, file = self.heads.worn(code.codes, code.shape), b""
+        if options.output is Output.FILE:
+            code, expression, file = self._file_of(code, inputs, options.file, options.emotions)
         else:
-            expression, file = self._file_of(code, inputs, options.file)
+            worn = self.heads.with_emotions(code.codes, code.shape, options.emotions)
+            code = replace(code, codes=worn)
+            expression, file = self.heads.worn(worn, code.shape), b""
         return {"expression": expression, **self._answer(code, file)}
 
     def with_hairstyle(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -159,7 +159,7 @@ class AvatarMaker:
         if options.hair_color is not None:
             red, green, blue = options.hair_color.tolist()
             code = replace(code, hair_color=(red, green, blue))
-        _, file = self._file_of(code, inputs, options.file)
+        code, _, file = self._file_of(code, inputs, options.file)
         return self._answer(code, file)
 
     def _opened(self, inputs: Mapping[str, Array], options: FileOptions | None) -> AvatarCode:
@@ -175,14 +175,19 @@ class AvatarMaker:
         return code
 
     def _file_of(
-        self, code: AvatarCode, inputs: Mapping[str, Array], options: FileOptions
-    ) -> tuple[Floats, bytes]:
-        """What the avatar wears as a movement of vertices, and the file."""
+        self,
+        code: AvatarCode,
+        inputs: Mapping[str, Array],
+        options: FileOptions,
+        emotions: Floats | None = None,
+    ) -> tuple[AvatarCode, Floats, bytes]:
+        """The code with these emotions, what it wears as a movement of vertices, and the file."""
         normals = _picture(inputs, "normals")
         texture = _picture(inputs, "texture") or self._albedo(code)
-        shapes = self.heads.shapes(code.codes, code.shape)
+        worn, shapes = self.heads.shapes(code.codes, code.shape, emotions)
+        code = replace(code, codes=worn)
         hair = self.hair(code, shapes.neutral, options)
-        return shapes.worn, self.file(code, shapes, hair, texture, normals, options)
+        return code, shapes.worn, self.file(code, shapes, hair, texture, normals, options)
 
     def _albedo(self, code: AvatarCode) -> EncodedImage:
         inputs = {"texture": code.codes[None, CODE_PARTS["texture"]]}

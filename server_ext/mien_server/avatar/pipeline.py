@@ -23,7 +23,7 @@ from mien_server.avatar.appearance import EncodedImage
 from mien_server.avatar.avatar_code import AvatarCode
 from mien_server.avatar.detail_normals import detail_normal_map
 from mien_server.avatar.events import Stage, Telling, avatar_event
-from mien_server.avatar.expressions import HeadShapes, at_rest
+from mien_server.avatar.expressions import HeadShapes
 from mien_server.avatar.fitting import Fits, fitted
 from mien_server.avatar.hair_finding import hair_colour, hair_masks, segmenter_call
 from mien_server.avatar.hair_geometry import Hair, ShellHair
@@ -197,21 +197,21 @@ class AvatarCreator:
         self, options: CreateOptions, fits: Fits, answers: _Answers
     ) -> tuple[AvatarCode, HeadShapes]:
         """What makes the avatar again, and its head."""
-        heads, codes = self._maker.heads, fits.codes
+        codes, emotions = fits.codes, None
         if options.expression is Expression.NEUTRAL:
             codes = codes.copy()
-            codes[CODE_PARTS["expression"]] = at_rest(codes)[CODE_PARTS["expression"]]
+            codes[CODE_PARTS["expression"]] = 0
             codes[CODE_PARTS["pose"]][3:] = 0
         elif options.expression is Expression.EMOTIONS:
-            codes = heads.with_emotions(codes, fits.shape, options.emotions)
+            emotions = options.emotions
         if options.hair_color is None:
             mask = answers.hair[0] if answers.hair else None
             colour = hair_colour(fits.sittings[0], self._maker.asset, mask)
         else:
             red, green, blue = options.hair_color.tolist()
             colour = (red, green, blue)
-        code = AvatarCode(fits.shape, codes, options.hairstyle, colour)
-        return code, heads.shapes(codes, fits.shape)
+        worn, shapes = self._maker.heads.shapes(codes, fits.shape, emotions)
+        return AvatarCode(fits.shape, worn, options.hairstyle, colour), shapes
 
     def _likeness(self, fits: Fits, texture: FaceTexture) -> dict[str, float]:
         """Figures of quality, of the first photograph."""

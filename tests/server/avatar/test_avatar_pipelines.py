@@ -246,3 +246,16 @@ def test_vertices_that_are_no_numbers_are_the_model_s_fault():
             return {"vertices": super().flame_decoder(shape, expression, pose)["vertices"] * np.nan}
 
     assert asked(PHOTO, models=Broken()).refusal.code == "MODEL_FAILED"
+
+
+def test_an_emotion_in_a_file_is_the_one_of_the_slider(avatar):
+    made = maker(models := PlantedModels())
+    inputs = {**parts(avatar), "emotions": HAPPY}
+    file = made.with_emotions(inputs)
+    alone = made.with_emotions({**inputs, "output": texts("morph")})
+
+    np.testing.assert_allclose(file["expression"], alone["expression"], atol=1e-7)
+    np.testing.assert_array_equal(opened(file).codes, opened(alone).codes)
+    assert models.together[:2] == [["emotion_mlp"], ["flame_decoder"]]
+    glb = read_glb(file["file"][0])
+    np.testing.assert_allclose(morph(glb, 0), morph(glb, 1), atol=1e-7)  # all of happiness
