@@ -197,7 +197,8 @@ class AvatarCreator:
         self, options: CreateOptions, fits: Fits, answers: _Answers
     ) -> tuple[AvatarCode, HeadShapes]:
         """What makes the avatar again, and its head."""
-        codes, emotions = fits.codes, None
+        codes = fits.codes
+        emotions: Floats | None = None
         if options.expression is Expression.NEUTRAL:
             codes = codes.copy()
             codes[CODE_PARTS["expression"]] = 0
