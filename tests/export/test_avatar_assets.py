@@ -4,6 +4,7 @@ import pytest
 
 from mien_export.avatar_assets import hairstyle_digests, write_avatar_head, write_hairstyles
 from mien_export.errors import CheckpointError
+from mien_export.generator_digests import digest_parameters
 from mien_export.head_model import read_head
 from mien_server.avatar.head_asset import HeadAsset
 from mien_server.hair.head import Head
@@ -75,3 +76,31 @@ def test_the_shipped_hairstyles_and_the_head_they_were_made_on_are_copied(tmp_pa
     assert len(library.hairstyle("bob").strands) == library.entry("bob").strands
     copied = {path.name for path in (tmp_path / "styles").iterdir()}
     assert copied == hairstyle_digests().keys()
+
+
+def test_a_head_that_knows_no_actions_and_no_regions_will_do(tmp_path):
+    extra = ("action_names", "expression_from_actions", "pose_from_actions", "region_scalp")
+    save_head(tmp_path / "head.npz", **dict.fromkeys(extra))
+    write_avatar_head(tmp_path / "head.npz", tmp_path / "avatar.npz")
+
+    asset = HeadAsset.read(tmp_path / "avatar.npz")
+
+    assert asset.action_names == ()
+    assert asset.moving_actions() == []
+    assert asset.hair_head().scalp.any()
+
+
+def test_codes_of_one_pipeline_are_good_for_the_others():
+    behind = {"flame_decoder": "a", "texture_decoder": "b"}
+    spaces = [
+        digest_parameters(model, {**behind, **more})["avatar_space"]
+        for model, more in (
+            ("create_avatar", {"deca_encoder": "c", "emotion_mlp": "d"}),
+            ("apply_emotion", {"emotion_mlp": "d"}),
+            ("try_hairstyle", {"emotion_mlp": "e"}),
+        )
+    ]
+    other = digest_parameters("create_avatar", {**behind, "texture_decoder": "c"})["avatar_space"]
+
+    assert len(set(spaces)) == 1
+    assert other != spaces[0]
