@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Client of mien: verified, embedded, fitted and generated faces from a Triton server.
+"""Client of mien: verified, embedded, fitted, generated faces and avatars from a Triton server.
 
 ::
 
@@ -13,6 +13,8 @@
 from importlib.metadata import version
 
 from mien._async_client import AsyncClient
+from mien._avatar import AsyncAvatar, Avatar
+from mien._avatar_content import AvatarProgress, AvatarQuality
 from mien._client import Client
 from mien._config import MessageLimits, Retry, Tls
 from mien._errors import (
@@ -48,6 +50,7 @@ from mien._generated import (
     NewIdentity,
     SampledIdentities,
 )
+from mien._hairstyles import Hairstyle
 from mien._message_streams import AsyncMessageStream, MessageStream
 from mien._requests import Rpc
 from mien._synthesis import SynthesisResult, synthesize, synthesize_async
@@ -56,10 +59,14 @@ from mien._transport import AsyncTransport, Transport
 from mien._types import Embedding, Face, PipelineStatus, ServerStatus, Verification
 
 __all__ = [
+    "AsyncAvatar",
     "AsyncClient",
     "AsyncEventStream",
     "AsyncMessageStream",
     "AsyncTransport",
+    "Avatar",
+    "AvatarProgress",
+    "AvatarQuality",
     "Client",
     "ClientClosedError",
     "ContractError",
@@ -75,6 +82,7 @@ __all__ = [
     "GenerationEvent",
     "GenerationProgress",
     "GenerationStarted",
+    "Hairstyle",
     "IdentityToken",
     "InvalidAvatarError",
     "InvalidIdentityError",

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mien._async_avatar_calls import AsyncAvatarCalls
 from mien._config import (
     DEFAULT_ADDRESS,
     EMBED_DEADLINE_S,
@@ -24,22 +24,16 @@ from mien._config import (
     checked_address,
     metadata,
 )
-from mien._errors import MienError
 from mien._event_streams import AsyncEventStream
 from mien._fitted import FittedFace
 from mien._flows import (
-    Budget,
-    Flow,
-    Send,
-    UntrainedCache,
-    Wait,
     embed_flow,
     fit_flow,
     sample_identities_flow,
     status_flow,
     verify_flow,
 )
-from mien._generated import IdentityToken, SampledIdentities
+from mien._generated import GenerationEvent, IdentityToken, SampledIdentities
 from mien._generation_events import ImageFormat
 from mien._generation_flow import generate_flow
 from mien._generation_requests import (
@@ -51,17 +45,15 @@ from mien._generation_requests import (
     generation_order,
 )
 from mien._identity_requests import sample_identities_rpc
-from mien._images import ImageInput, encoded_image
+from mien._images import ImageInput, encoded_async
 from mien._requests import FacePolicy, ShapeSource, fit_rpc
 from mien._transport import AsyncGrpcTransport, AsyncTransport
 from mien._types import Embedding, ServerStatus, Verification
 
 __all__ = ["AsyncClient"]
 
-T = TypeVar("T")
 
-
-class AsyncClient:
+class AsyncClient(AsyncAvatarCalls):
     """Calls the public pipelines of a mien server from one event loop.
 
     Any number of calls may be under way at once. Cancelling the task of a call cancels the call,
@@ -73,8 +65,8 @@ class AsyncClient:
         api_key: sent with every call as ``authorization: Bearer ...``; use it with `tls`.
         headers: sent with every call, for example Triton's restricted-protocol keys.
         retry: how an unavailable server is asked again; None is `Retry()`.
-        deadline_s: for every method, in place of its own default (30 s, `generate` and
-            `sample_identities` 600 s, `status` 5 s).
+        deadline_s: for every method, in place of its own default (30 s, `avatar` 120 s,
+            `generate` and `sample_identities` 600 s, `status` 5 s).
         limits: the largest messages; None is `MessageLimits()`.
         transport: replaces the network, see `FakeTransport`; closed with the client.
 
@@ -94,15 +86,13 @@ class AsyncClient:
         limits: MessageLimits | None = None,
         transport: AsyncTransport | None = None,
     ) -> None:
-        self._retry = retry or Retry()
-        self._deadline_s = deadline_s
-        self._cache = UntrainedCache()
-        self._transport = transport or AsyncGrpcTransport(
+        transport = transport or AsyncGrpcTransport(
             checked_address(address),
             tls=tls,
             metadata=metadata(headers, api_key),
             limits=limits or MessageLimits(),
         )
+        super().__init__(transport, retry=retry or Retry(), deadline_s=deadline_s)
 
     async def verify(
         self,
@@ -128,7 +118,7 @@ class AsyncClient:
             MienError: one subclass per cause, see the tree in the documentation of the errors.
         """
         budget = self._budget(deadline_s, VERIFY_DEADLINE_S)
-        images = await _encoded(probe, "probe"), await _encoded(reference, "reference")
+        images = await encoded_async(probe, "probe"), await encoded_async(reference, "reference")
         return await self._run(verify_flow(*images, face_policy, fmr, budget, self._cache))
 
     async def embed(
@@ -150,7 +140,7 @@ class AsyncClient:
             MienError: one subclass per cause.
         """
         budget = self._budget(deadline_s, EMBED_DEADLINE_S)
-        encoded = await _encoded(image, "image")
+        encoded = await encoded_async(image, "image")
         return await self._run(embed_flow(encoded, face_policy, budget, self._cache))
 
     async def fit(
@@ -177,7 +167,7 @@ class AsyncClient:
             MienError: one subclass per cause.
         """
         budget = self._budget(deadline_s, FIT_DEADLINE_S)
-        encoded = await _encoded(image, "image")
+        encoded = await encoded_async(image, "image")
         rpc = fit_rpc(encoded, face_policy, shape_source, overlay=overlay)
         return await self._run(fit_flow(rpc, budget, self._cache))
 
@@ -202,7 +192,7 @@ class AsyncClient:
         preview_every: int | None = None,
         image_format: ImageFormat = "png",
         deadline_s: float | None = None,
-    ) -> AsyncEventStream:
+    ) -> AsyncEventStream[GenerationEvent]:
         """Generate faces of one identity, and tell of them as they are made.
 
         The same inputs and `seed` give the same faces, alone or in company. What is left at None
@@ -334,33 +324,3 @@ class AsyncClient:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
-
-    def _budget(self, deadline_s: float | None, default_s: float) -> Budget:
-        candidates = (deadline_s, self._deadline_s, default_s)
-        return Budget(next(s for s in candidates if s is not None), self._retry)
-
-    async def _run(self, flow: Flow[T]) -> T:
-        try:
-            step = next(flow)
-            while True:
-                try:
-                    answer = await self._perform(step)
-                except MienError as error:
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(answer)
-        except StopIteration as done:
-            return cast(T, done.value)
-        except MienError:
-            self._cache.drop()
-            raise
-
-    async def _perform(self, step: Send | Wait) -> Any:
-        if isinstance(step, Wait):
-            return await asyncio.sleep(step.seconds)
-        return await self._transport.send_async(step.rpc, timeout_s=step.timeout_s)
-
-
-async def _encoded(image: ImageInput, what: str) -> bytes:
-    """Off the event loop: reading a file or writing a PNG may take longer than others can wait."""
-    return await asyncio.to_thread(encoded_image, image, what)

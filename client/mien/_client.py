@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mien._avatar_calls import AvatarCalls
 from mien._config import (
     DEFAULT_ADDRESS,
     EMBED_DEADLINE_S,
@@ -24,22 +24,16 @@ from mien._config import (
     checked_address,
     metadata,
 )
-from mien._errors import MienError
 from mien._event_streams import EventStream
 from mien._fitted import FittedFace
 from mien._flows import (
-    Budget,
-    Flow,
-    Send,
-    UntrainedCache,
-    Wait,
     embed_flow,
     fit_flow,
     sample_identities_flow,
     status_flow,
     verify_flow,
 )
-from mien._generated import IdentityToken, SampledIdentities
+from mien._generated import GenerationEvent, IdentityToken, SampledIdentities
 from mien._generation_events import ImageFormat
 from mien._generation_flow import generate_flow
 from mien._generation_requests import (
@@ -58,10 +52,8 @@ from mien._types import Embedding, ServerStatus, Verification
 
 __all__ = ["Client"]
 
-T = TypeVar("T")
 
-
-class Client:
+class Client(AvatarCalls):
     """Calls the public pipelines of a mien server. One client serves any number of threads.
 
     Args:
@@ -70,8 +62,8 @@ class Client:
         api_key: sent with every call as ``authorization: Bearer ...``; use it with `tls`.
         headers: sent with every call, for example Triton's restricted-protocol keys.
         retry: how an unavailable server is asked again; None is `Retry()`.
-        deadline_s: for every method, in place of its own default (30 s, `generate` and
-            `sample_identities` 600 s, `status` 5 s).
+        deadline_s: for every method, in place of its own default (30 s, `avatar` 120 s,
+            `generate` and `sample_identities` 600 s, `status` 5 s).
         limits: the largest messages; None is `MessageLimits()`.
         transport: replaces the network, see `FakeTransport`; closed with the client.
 
@@ -91,15 +83,13 @@ class Client:
         limits: MessageLimits | None = None,
         transport: Transport | None = None,
     ) -> None:
-        self._retry = retry or Retry()
-        self._deadline_s = deadline_s
-        self._cache = UntrainedCache()
-        self._transport = transport or GrpcTransport(
+        transport = transport or GrpcTransport(
             checked_address(address),
             tls=tls,
             metadata=metadata(headers, api_key),
             limits=limits or MessageLimits(),
         )
+        super().__init__(transport, retry=retry or Retry(), deadline_s=deadline_s)
 
     def verify(
         self,
@@ -199,7 +189,7 @@ class Client:
         preview_every: int | None = None,
         image_format: ImageFormat = "png",
         deadline_s: float | None = None,
-    ) -> EventStream:
+    ) -> EventStream[GenerationEvent]:
         """Generate faces of one identity, and tell of them as they are made.
 
         The same inputs and `seed` give the same faces, alone or in company. What is left at None
@@ -331,28 +321,3 @@ class Client:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-    def _budget(self, deadline_s: float | None, default_s: float) -> Budget:
-        candidates = (deadline_s, self._deadline_s, default_s)
-        return Budget(next(s for s in candidates if s is not None), self._retry)
-
-    def _run(self, flow: Flow[T]) -> T:
-        try:
-            step = next(flow)
-            while True:
-                try:
-                    answer = self._perform(step)
-                except MienError as error:
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(answer)
-        except StopIteration as done:
-            return cast(T, done.value)
-        except MienError:
-            self._cache.drop()
-            raise
-
-    def _perform(self, step: Send | Wait) -> Any:
-        if isinstance(step, Wait):
-            return time.sleep(step.seconds)
-        return self._transport.send(step.rpc, timeout_s=step.timeout_s)

@@ -20,6 +20,9 @@ VERIFY_DEADLINE_S = 30.0
 EMBED_DEADLINE_S = 30.0
 FIT_DEADLINE_S = 30.0
 GENERATE_DEADLINE_S = 600.0  # of all faces or identities of one call
+AVATAR_DEADLINE_S = 120.0
+AVATAR_CHANGE_DEADLINE_S = 30.0  # other emotions, another hairstyle, another format
+HAIRSTYLES_DEADLINE_S = 30.0
 STATUS_DEADLINE_S = 5.0
 
 MAX_RETRIES = 2
@@ -30,7 +33,7 @@ UNTRAINED_CACHE_S = 60.0  # how long the answer "are these weights trained?" is 
 
 _MAX_IMAGE_BYTES = 33_554_432  # parameter max_bytes of face_cropper
 MAX_SEND_BYTES = 2 * _MAX_IMAGE_BYTES + 1_048_576  # two images and 1 MiB for everything around them
-MAX_RECEIVE_BYTES = 4_194_304  # gRPC's own default; an overlay takes 3.2 MB at most
+MAX_RECEIVE_BYTES = 134_217_728  # an avatar with every strand of its hair and 1024 texels
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `generate` returns: events as they come, blocking or awaited. A test compares the two."""
+"""What `generate` returns and avatars come through: events as they come, blocking or awaited.
+
+A test compares the two.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from mien._errors import MienError
 from mien._flows import Wait
-from mien._generated import GenerationEvent
 from mien._generation_flow import Emit, Encode, EventFlow, LetEnd, Open, Receive
 from mien._images import encoded_image
 from mien._message_streams import AsyncMessageStream, MessageStream
@@ -19,8 +21,10 @@ from mien._transport import AsyncTransport, Transport
 
 __all__ = ["AsyncEventStream", "EventStream"]
 
+E = TypeVar("E")
 
-class EventStream:
+
+class EventStream(Generic[E]):
     """Events of one request; an iterator and a context manager, for one thread at a time.
 
     The request is sent when the first event is asked for. Leaving a loop over the events early,
@@ -38,7 +42,7 @@ class EventStream:
         self._messages: MessageStream | None = None
         self._is_closed = False
 
-    def __iter__(self) -> Iterator[GenerationEvent]:
+    def __iter__(self) -> Iterator[E]:
         """A loop that closes the stream when it is left."""
         try:
             while (event := self._next_event()) is not None:
@@ -46,7 +50,7 @@ class EventStream:
         finally:
             self.close()
 
-    def __next__(self) -> GenerationEvent:
+    def __next__(self) -> E:
         event = self._next_event()
         if event is None:
             raise StopIteration
@@ -58,7 +62,7 @@ class EventStream:
         if self._messages is not None:
             self._messages.cancel()
 
-    def __enter__(self) -> EventStream:
+    def __enter__(self) -> EventStream[E]:
         return self
 
     def __exit__(
@@ -72,7 +76,7 @@ class EventStream:
     def __del__(self) -> None:
         self.close()
 
-    def _next_event(self) -> GenerationEvent | None:
+    def _next_event(self) -> E | None:
         if self._is_closed:
             return None
         try:
@@ -90,7 +94,8 @@ class EventStream:
         except BaseException:
             self.close()
             raise
-        return step.event
+        event: E = step.event
+        return event
 
     def _perform(self, step: Encode | Open | Receive | LetEnd | Wait) -> Any:
         if isinstance(step, Encode):
@@ -112,7 +117,7 @@ class EventStream:
             self._messages.cancel()
 
 
-class AsyncEventStream:
+class AsyncEventStream(Generic[E]):
     """Events of one request; an asynchronous iterator and context manager, for one task at a time.
 
     The request is sent when the first event is asked for. Leaving a loop over the events early,
@@ -131,7 +136,7 @@ class AsyncEventStream:
         self._messages: AsyncMessageStream | None = None
         self._is_closed = False
 
-    async def __aiter__(self) -> AsyncIterator[GenerationEvent]:
+    async def __aiter__(self) -> AsyncIterator[E]:
         """A loop that closes the stream when it is left."""
         try:
             while (event := await self._next_event()) is not None:
@@ -139,7 +144,7 @@ class AsyncEventStream:
         finally:
             self._close()
 
-    async def __anext__(self) -> GenerationEvent:
+    async def __anext__(self) -> E:
         event = await self._next_event()
         if event is None:
             raise StopAsyncIteration
@@ -149,7 +154,7 @@ class AsyncEventStream:
         """Cancel the request unless it has ended. May be called twice."""
         self._close()
 
-    async def __aenter__(self) -> AsyncEventStream:
+    async def __aenter__(self) -> AsyncEventStream[E]:
         return self
 
     async def __aexit__(
@@ -168,7 +173,7 @@ class AsyncEventStream:
         if self._messages is not None:
             self._messages.cancel()
 
-    async def _next_event(self) -> GenerationEvent | None:
+    async def _next_event(self) -> E | None:
         if self._is_closed:
             return None
         try:
@@ -186,7 +191,8 @@ class AsyncEventStream:
         except BaseException:
             self._close()
             raise
-        return step.event
+        event: E = step.event
+        return event
 
     async def _perform(self, step: Encode | Open | Receive | LetEnd | Wait) -> Any:
         if isinstance(step, Encode):

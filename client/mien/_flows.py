@@ -25,6 +25,7 @@ from mien._identity_requests import sampled_identities_from_response
 from mien._requests import (
     EMBED_MODEL,
     PIPELINES,
+    WITHOUT_WEIGHTS,
     Rpc,
     config_rpc,
     embed_rpc,
@@ -46,7 +47,9 @@ __all__ = [
     "Wait",
     "embed_flow",
     "fit_flow",
+    "retried",
     "sample_identities_flow",
+    "sent_once",
     "status_flow",
     "verify_flow",
 ]
@@ -163,7 +166,7 @@ def verify_flow(
 ) -> Flow[Verification]:
     """Compare two encoded images."""
     rpc = verify_rpc(probe, reference, face_policy, fmr)
-    response = yield from _retried(rpc, budget, cache)
+    response = yield from retried(rpc, budget, cache)
     return verification_from_response(rpc, response)
 
 
@@ -173,7 +176,7 @@ def embed_flow(
     """Embed one encoded image, and learn whether its weights are trained."""
     rpc = embed_rpc(image, face_policy)
     untrained = yield from _untrained(budget, cache)
-    response = yield from _retried(rpc, budget, cache)
+    response = yield from retried(rpc, budget, cache)
     # Free unless a retry dropped the flag, and then the server may have come back with others.
     untrained |= yield from _untrained(budget, cache)
     return embedding_from_response(rpc, response, untrained=untrained)
@@ -181,21 +184,21 @@ def embed_flow(
 
 def fit_flow(rpc: Rpc, budget: Budget, cache: UntrainedCache) -> Flow[FittedFace]:
     """Fit a head to one encoded image."""
-    return fitted_face_from_response(rpc, (yield from _retried(rpc, budget, cache)))
+    return fitted_face_from_response(rpc, (yield from retried(rpc, budget, cache)))
 
 
 def sample_identities_flow(
     rpc: Rpc, budget: Budget, cache: UntrainedCache
 ) -> Flow[SampledIdentities]:
     """Find people who do not exist."""
-    return sampled_identities_from_response(rpc, (yield from _retried(rpc, budget, cache)))
+    return sampled_identities_from_response(rpc, (yield from retried(rpc, budget, cache)))
 
 
 def status_flow(budget: Budget, cache: UntrainedCache) -> Flow[ServerStatus]:
     """Ask the server how it is, and about every public pipeline."""
 
     def ask(method: str, request: Any) -> Flow[Any]:
-        return _retried(Rpc(method, request), budget, cache)
+        return retried(Rpc(method, request), budget, cache)
 
     live = yield from ask("ServerLive", service_pb2.ServerLiveRequest())
     ready = yield from ask("ServerReady", service_pb2.ServerReadyRequest())
@@ -206,8 +209,8 @@ def status_flow(budget: Budget, cache: UntrainedCache) -> Flow[ServerStatus]:
     return ServerStatus(live.live, ready.ready, metadata.name, metadata.version, tuple(pipelines))
 
 
-def _retried(rpc: Rpc, budget: Budget, cache: UntrainedCache) -> Flow[Any]:
-    """Send until answered. Every call is pure: asking an unavailable server again is safe."""
+def retried(rpc: Rpc, budget: Budget, cache: UntrainedCache) -> Flow[Any]:
+    """Send until answered. For calls that are pure: asking an unavailable server again is safe."""
     while True:
         timeout_s = budget.remaining_s(rpc)
         stamp_timeout(rpc, timeout_s)
@@ -219,23 +222,32 @@ def _retried(rpc: Rpc, budget: Budget, cache: UntrainedCache) -> Flow[Any]:
         yield wait
 
 
+def sent_once(rpc: Rpc, budget: Budget) -> Flow[Any]:
+    """Send a call that changes something: whether it was lost before or after that is not known."""
+    timeout_s = budget.remaining_s(rpc)
+    stamp_timeout(rpc, timeout_s)
+    return (yield Send(rpc, timeout_s))
+
+
 def _untrained(budget: Budget, cache: UntrainedCache) -> Flow[bool]:
     known = cache.get()
     if known is not None:
         return known
     rpc = config_rpc(EMBED_MODEL)
-    untrained = untrained_from_config(rpc, (yield from _retried(rpc, budget, cache)))
+    untrained = untrained_from_config(rpc, (yield from retried(rpc, budget, cache)))
     cache.put(untrained)
     return untrained
 
 
 def _pipeline_status(name: str, budget: Budget, cache: UntrainedCache) -> Flow[PipelineStatus]:
     try:
-        answer = yield from _retried(ready_rpc(name), budget, cache)
+        answer = yield from retried(ready_rpc(name), budget, cache)
     except ModelNotFoundError:  # the server was built without it
         return PipelineStatus(name, ready=False)
     if not answer.ready:
         return PipelineStatus(name, ready=False)
+    if name in WITHOUT_WEIGHTS:
+        return PipelineStatus(name, ready=True, untrained=False)
     rpc = config_rpc(name)
-    untrained = untrained_from_config(rpc, (yield from _retried(rpc, budget, cache)))
+    untrained = untrained_from_config(rpc, (yield from retried(rpc, budget, cache)))
     return PipelineStatus(name, ready=True, untrained=untrained)

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
-
-from mien._errors import ContractError, MienError, error_from_words
+from mien._event_messages import (
+    EVENT,
+    Message,
+    event_tensors,
+    read_event_message,
+    text_of,
+)
 from mien._generated import (
     FacePreview,
     GeneratedFace,
@@ -19,14 +22,14 @@ from mien._generated import (
     IdentityToken,
 )
 from mien._requests import Rpc
-from mien._tensors import Array, TensorSpec, named_arrays
+from mien._tensors import Array, TensorSpec
 
-__all__ = ["ImageFormat", "Message", "read_message", "wanted_outputs"]
+__all__ = ["ImageFormat", "read_message", "wanted_outputs"]
 
 ImageFormat: TypeAlias = Literal["png", "raw"]
 
 GENERATE_OUTPUTS = (
-    TensorSpec("event", "BYTES", (1,), is_batched=False),
+    EVENT,
     TensorSpec("index", "INT32", (1,), is_batched=False),
     TensorSpec("seed", "UINT64", (1,), is_batched=False),
     TensorSpec("steps_done", "INT32", (1,), is_batched=False),
@@ -48,21 +51,6 @@ _EVENT_OUTPUTS: Mapping[str, tuple[str, ...]] = {
 _SHOW_A_FACE = ("preview", "face")
 _IMAGE_OUTPUT: Mapping[ImageFormat, str] = {"png": "image", "raw": "pixels"}
 
-_IS_FINAL = "triton_final_response"  # a parameter that Triton sets on every message
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message of the stream.
-
-    Attributes:
-        event: None where it carries none, or one that this client does not know.
-        is_final: no message will follow.
-    """
-
-    event: GenerationEvent | None
-    is_final: bool
-
 
 def wanted_outputs(image_format: ImageFormat) -> tuple[TensorSpec, ...]:
     """The outputs to ask for: all, but images in one format only."""
@@ -71,61 +59,25 @@ def wanted_outputs(image_format: ImageFormat) -> tuple[TensorSpec, ...]:
     return tuple(spec for spec in GENERATE_OUTPUTS if spec.name not in unwanted)
 
 
-def read_message(rpc: Rpc, message: Any, image_format: ImageFormat) -> Message:
-    """Read a message of the stream that `rpc` has opened.
+def read_message(rpc: Rpc, message: Any, image_format: ImageFormat) -> Message[GenerationEvent]:
+    """Read a message of the stream that `rpc` has opened, as `read_event_message`.
 
     Args:
         rpc: what was asked.
         message: ModelStreamInferResponse; None where the stream ended instead.
         image_format: what images come as.
-
-    Raises:
-        MienError: it is a refusal.
-        ContractError: it is no such message, or the stream ended before its final one. The server
-            was asked to mark that one, and where it breaks down the stream ends with a status: it
-            ended this one in good order, and asking again would change nothing.
     """
-    try:
-        if message is None:
-            raise ContractError(
-                "the stream ended without its final message, so faces may be missing. Compare the "
-                "versions of mien and Triton here and on the server"
-            )
-        if message.error_message:
-            raise error_from_words(message.error_message)
-        return _message(rpc, message.infer_response, image_format)
-    except MienError as error:
-        error.model_name, error.request_id = rpc.model_name, rpc.request_id
-        raise
 
+    def read(kind: str, response: Any) -> GenerationEvent | None:
+        names = _EVENT_OUTPUTS.get(kind)
+        if names is None:  # of a newer server
+            return None
+        if kind in _SHOW_A_FACE:
+            names += (_IMAGE_OUTPUT[image_format],)
+        specs = [spec for spec in GENERATE_OUTPUTS if spec.name in names]
+        return _event(rpc, kind, event_tensors(response, specs))
 
-def _message(rpc: Rpc, response: Any, image_format: ImageFormat) -> Message:
-    if response.id != rpc.request_id:
-        raise ContractError(
-            f"a message carries the id {response.id!r}; expected {rpc.request_id!r}. Look for a "
-            "proxy that mixes answers up"
-        )
-    is_final = _IS_FINAL in response.parameters and response.parameters[_IS_FINAL].bool_param
-    if is_final and not response.outputs:
-        return Message(None, is_final)
-    kind = _text(_tensors(response, ("event",))["event"])
-    names = _EVENT_OUTPUTS.get(kind)
-    if names is None:  # of a newer server
-        return Message(None, is_final)
-    if kind in _SHOW_A_FACE:
-        names += (_IMAGE_OUTPUT[image_format],)
-    return Message(_event(rpc, kind, _tensors(response, names)), is_final)
-
-
-def _tensors(response: Any, names: tuple[str, ...]) -> Mapping[str, Array]:
-    tensors = named_arrays(response, [spec for spec in GENERATE_OUTPUTS if spec.name in names])
-    for name, array in tensors.items():
-        if array.dtype == np.float32 and not np.isfinite(array).all():
-            raise ContractError(
-                f"output {name!r} holds NaN or infinity; expected finite numbers. "
-                "Check the weights behind the pipeline"
-            )
-    return tensors
+    return read_event_message(rpc, message, read)
 
 
 def _event(rpc: Rpc, kind: str, tensors: Mapping[str, Array]) -> GenerationEvent:
@@ -133,7 +85,7 @@ def _event(rpc: Rpc, kind: str, tensors: Mapping[str, Array]) -> GenerationEvent
         return tensors[name].item()
 
     if kind == "started":
-        identity = IdentityToken(_text(tensors["identity_token"]))
+        identity = IdentityToken(text_of(tensors["identity_token"]))
         return GenerationStarted(
             identity, number("steps"), number("untrained"), rpc.request_id or ""
         )
@@ -150,8 +102,3 @@ def _event(rpc: Rpc, kind: str, tensors: Mapping[str, Array]) -> GenerationEvent
         image=image,
         untrained=number("untrained"),
     )
-
-
-def _text(tensor: Array) -> str:
-    text: str = tensor.item().decode("utf-8", errors="replace")
-    return text

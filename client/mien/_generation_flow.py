@@ -3,19 +3,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from mien._errors import ContractError, MienError, ServerUnavailableError
+from mien._event_messages import Message
 from mien._flows import Budget, UntrainedCache, Wait
 from mien._generated import GeneratedFace, GenerationEvent
-from mien._generation_events import Message, read_message
+from mien._generation_events import read_message
 from mien._generation_requests import GenerationOrder, generate_rpc
 from mien._images import ImageInput
 from mien._requests import Rpc, stamp_timeout
 
-__all__ = ["Emit", "Encode", "EventFlow", "LetEnd", "Open", "Receive", "generate_flow"]
+__all__ = [
+    "Emit",
+    "Encode",
+    "EventFlow",
+    "LetEnd",
+    "Open",
+    "Receive",
+    "first_message",
+    "generate_flow",
+    "received",
+]
+
+E = TypeVar("E")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +59,14 @@ class LetEnd:
 
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """Give this event to the caller."""
+    """Give this event to the caller: a `GenerationEvent`, or of another pipeline its own."""
 
-    event: GenerationEvent
+    event: Any
 
 
 EventFlow: TypeAlias = Generator["Encode | Open | Receive | LetEnd | Wait | Emit", Any, None]
-EventSteps: TypeAlias = Generator["Open | Receive | LetEnd | Wait", Any, Message]
+EventSteps: TypeAlias = Generator["Open | Receive | LetEnd | Wait", Any, Message[E]]
+Read: TypeAlias = Callable[[Any], Message[E]]
 
 
 def generate_flow(order: GenerationOrder, budget: Budget, cache: UntrainedCache) -> EventFlow:
@@ -61,36 +75,40 @@ def generate_flow(order: GenerationOrder, budget: Budget, cache: UntrainedCache)
     for name, (image, what) in order.images.items():
         images[name] = yield Encode(image, what)
     rpc = generate_rpc(order, images)
+
+    def read(message: Any) -> Message[GenerationEvent]:
+        return read_message(rpc, message, order.image_format)
+
     num_faces = 0
     try:
-        message = yield from _first_message(rpc, order, budget)
+        message = yield from first_message(rpc, budget, read)
         while True:
             if message.event is not None:
                 num_faces += isinstance(message.event, GeneratedFace)
                 yield Emit(message.event)
             if message.is_final:
                 break
-            message = yield from _received(rpc, order)
+            message = yield from received(read)
         _check_complete(rpc, num_faces, order.count)
     except MienError:
         cache.drop()  # the server may be another one by now
         raise
 
 
-def _first_message(rpc: Rpc, order: GenerationOrder, budget: Budget) -> EventSteps:
-    """Send until a message comes; once one has, faces are being made, and nothing is repeated."""
+def first_message(rpc: Rpc, budget: Budget, read: Read[E]) -> EventSteps[E]:
+    """Send until a message comes; once one has, work is being done, and nothing is repeated."""
     while True:
         timeout_s = budget.remaining_s(rpc)
         stamp_timeout(rpc, timeout_s)
         try:
             yield Open(rpc, timeout_s)
-            return (yield from _received(rpc, order))
+            return (yield from received(read))
         except ServerUnavailableError as error:
             wait = budget.next_wait(error)
         yield wait
 
 
-def _received(rpc: Rpc, order: GenerationOrder) -> EventSteps:
+def received(read: Read[E]) -> EventSteps[E]:
     """The next message; after a refusal also the end of the stream, which is on its way.
 
     Triton never lets go of a request that is cancelled in that very moment, and then cannot unload
@@ -99,7 +117,7 @@ def _received(rpc: Rpc, order: GenerationOrder) -> EventSteps:
     message = yield Receive()
     if message is not None and message.error_message:
         yield LetEnd()
-    return read_message(rpc, message, order.image_format)
+    return read(message)
 
 
 def _check_complete(rpc: Rpc, num_faces: int, count: int) -> None:

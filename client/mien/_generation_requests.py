@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien._errors import InvalidOptionError
+from mien._event_messages import WANT_FINAL
 from mien._generated import IdentityToken, NewIdentity
 from mien._generation_events import ImageFormat, wanted_outputs
 from mien._images import ImageInput
@@ -32,9 +33,12 @@ __all__ = [
     "Solver",
     "StyleInput",
     "StylePart",
+    "choice",
+    "chosen",
     "finite_number",
     "generate_rpc",
     "generation_order",
+    "refusal",
     "whole_number",
 ]
 
@@ -71,8 +75,6 @@ GENERATE_INPUTS = (
     _spec("preview_every", "INT32"),
     _spec("image_format", "BYTES"),
 )
-# Has the end of a stream marked: Triton then sends a last message that says so.
-_WANT_FINAL = "triton_enable_empty_final_response"
 MAX_INT32 = 2**31 - 1
 MAX_SEED = 2**64 - 1
 _NUM_CODES = 236
@@ -130,18 +132,18 @@ def generation_order(
         **style_values,
         "style_parts": _parts(style_parts),
         "replace_shape": replace_shape,
-        "face_policy": _choice("face_policy", face_policy, get_args(FacePolicy)),
+        "face_policy": choice("face_policy", face_policy, get_args(FacePolicy)),
         "count": number,
         "seed": whole_number("seed", seed, 0, MAX_SEED),
-        "solver": _choice("solver", solver, get_args(Solver)),
+        "solver": choice("solver", solver, get_args(Solver)),
         "steps": whole_number("steps", steps, 1, MAX_INT32),
         "eta": finite_number("eta", eta),
         "guidance_weight": finite_number("guidance_weight", guidance_weight),
         "switch_at": whole_number("switch_at", switch_at, 0, MAX_INT32),
-        "blending_order": _choice("blending_order", blending_order, get_args(BlendingOrder)),
+        "blending_order": choice("blending_order", blending_order, get_args(BlendingOrder)),
         "progress": progress,
         "preview_every": whole_number("preview_every", preview_every, 0, MAX_INT32),
-        "image_format": _chosen("image_format", image_format, get_args(ImageFormat)),
+        "image_format": chosen("image_format", image_format, get_args(ImageFormat)),
     }
     return GenerationOrder(images | style_images, values, image_format, number or 1)
 
@@ -161,7 +163,7 @@ def generate_rpc(order: GenerationOrder, images: Mapping[str, bytes]) -> Rpc:
         wanted_outputs(order.image_format),
         method="ModelStreamInfer",
     )
-    rpc.request.parameters[_WANT_FINAL].bool_param = True
+    rpc.request.parameters[WANT_FINAL].bool_param = True
     return rpc
 
 
@@ -170,7 +172,7 @@ def _identity_inputs(
 ) -> tuple[dict[str, tuple[ImageInput, str]], dict[str, Any]]:
     """Photographs and values that say who."""
     if (identity is None) == (embedding is None):
-        raise _refusal(
+        raise refusal(
             f"{'neither' if identity is None else 'both'} of identity and identity_embedding came; "
             "exactly one may. Pass a photograph, an IdentityToken or NewIdentity(seed) as identity"
         )
@@ -183,7 +185,7 @@ def _identity_inputs(
             "identity_seed": whole_number("seed of NewIdentity", identity.seed, 0, MAX_SEED)
         }
     if isinstance(identity, Embedding) or _is_floating(identity):
-        raise _refusal(
+        raise refusal(
             f"identity is {_named(identity)}, which may be somebody's template; pass a photograph, "
             "or the embedding as identity_embedding=, which servers refuse unless told otherwise"
         )
@@ -193,7 +195,7 @@ def _identity_inputs(
 def _vector(embedding: Embedding | NDArray[np.floating[Any]]) -> NDArray[Any]:
     vector = embedding.vector if isinstance(embedding, Embedding) else embedding
     if not _is_floating(vector) or vector.shape != (_NUM_DIMENSIONS,):
-        raise _refusal(
+        raise refusal(
             f"identity_embedding is {_named(vector)}; expected an Embedding, or an array of "
             f"floating-point numbers of the shape ({_NUM_DIMENSIONS},). `embed` makes one"
         )
@@ -210,7 +212,7 @@ def _style_inputs(
         return {"style_image": (cast(ImageInput, style), "style")}, {}
     codes = np.atleast_2d(cast(NDArray[Any], style))
     if codes.ndim != 2 or codes.shape[1] != _NUM_CODES or len(codes) not in (1, count):
-        raise _refusal(
+        raise refusal(
             f"style is {_named(style)}; expected codes of the shape ({_NUM_CODES},), or "
             f"({count}, {_NUM_CODES}) for one style per face, or a photograph. The codes of a "
             "GeneratedFace or FittedFace are such"
@@ -224,20 +226,30 @@ def _parts(parts: Sequence[StylePart] | None) -> list[bytes] | None:
     allowed = get_args(StylePart)
     unknown = [part for part in parts if part not in allowed]
     if unknown or not parts:
-        raise _refusal(
+        raise refusal(
             f"style_parts is {parts!r}; allowed are some of {', '.join(map(repr, allowed))}. Leave "
             "it out for all of them"
         )
     return [part.encode() for part in parts]
 
 
-def _choice(name: str, value: str | None, allowed: Sequence[str]) -> bytes | None:
-    return None if value is None else _chosen(name, value, allowed)
+def choice(name: str, value: str | None, allowed: Sequence[str]) -> bytes | None:
+    """`value` as it is sent, where it is left out or one of `allowed`.
+
+    Raises:
+        InvalidOptionError: it is something else.
+    """
+    return None if value is None else chosen(name, value, allowed)
 
 
-def _chosen(name: str, value: str, allowed: Sequence[str]) -> bytes:
+def chosen(name: str, value: str, allowed: Sequence[str]) -> bytes:
+    """`value` as it is sent, where it is one of `allowed`.
+
+    Raises:
+        InvalidOptionError: it is something else.
+    """
     if value not in allowed:
-        raise _refusal(f"{name} is {value!r}; allowed are {', '.join(map(repr, allowed))}")
+        raise refusal(f"{name} is {value!r}; allowed are {', '.join(map(repr, allowed))}")
     return value.encode()
 
 
@@ -254,7 +266,7 @@ def whole_number(name: str, value: int | None, low: int, high: int) -> int | Non
     except TypeError:
         number = low - 1
     if not low <= number <= high:
-        raise _refusal(
+        raise refusal(
             f"{name} is {value!r}; allowed are whole numbers from {low} to {high}. Leave it out "
             "for the server's default"
         )
@@ -268,7 +280,7 @@ def finite_number(name: str, value: float | None) -> float | None:
         InvalidOptionError: it is NaN or infinite.
     """
     if value is not None and not math.isfinite(value):
-        raise _refusal(
+        raise refusal(
             f"{name} is {value!r}; expected a finite number. Leave it out for the server's default"
         )
     return value
@@ -284,5 +296,6 @@ def _named(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
-def _refusal(message: str) -> InvalidOptionError:
+def refusal(message: str) -> InvalidOptionError:
+    """What refuses an argument before anything is sent."""
     return InvalidOptionError(message, code="INVALID_OPTION")

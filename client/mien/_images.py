@@ -7,6 +7,7 @@ Pixels travel as PNG, which loses nothing. Pillow is imported only when there ar
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import sys
@@ -21,7 +22,7 @@ from mien._errors import InvalidImageError
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["ImageInput", "encoded_image"]
+__all__ = ["ImageInput", "encoded_async", "encoded_image"]
 
 ImageInput: TypeAlias = Union[
     str, "os.PathLike[str]", bytes, bytearray, memoryview, NDArray[np.uint8], "Image.Image"
@@ -61,6 +62,11 @@ def encoded_image(image: ImageInput, what: str) -> bytes:
         f"{what} is a {type(image).__name__}; allowed are a path, encoded bytes, a uint8 array "
         "(H, W, 3) or (H, W), and a PIL image. Convert it to one of these"
     )
+
+
+async def encoded_async(image: ImageInput, what: str) -> bytes:
+    """`encoded_image` off the event loop: files and PNGs may take longer than others can wait."""
+    return await asyncio.to_thread(encoded_image, image, what)
 
 
 def _bytes_from_file(path: str | os.PathLike[str], what: str) -> bytes:

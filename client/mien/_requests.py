@@ -52,16 +52,25 @@ EMBED_MODEL = "embed_faces"
 FIT_MODEL = "fit_faces"
 GENERATE_MODEL = "generate_faces"  # its tensors are in `_generation_requests`
 SAMPLE_IDENTITIES_MODEL = "sample_identities"  # its tensors are in `_identity_requests`
+CREATE_AVATAR_MODEL = "create_avatar"  # the tensors of these are in `_avatar_requests`
+APPLY_EMOTION_MODEL = "apply_emotion"
+TRY_HAIRSTYLE_MODEL = "try_hairstyle"
+HAIRSTYLES_MODEL = "hairstyles"  # its tensors are in `_hairstyles`
 # All that are public: those without a method here can be called by any client of Triton's.
 PIPELINES = (
+    APPLY_EMOTION_MODEL,
+    CREATE_AVATAR_MODEL,
     EMBED_MODEL,
     "encode_styles",
     FIT_MODEL,
     GENERATE_MODEL,
+    HAIRSTYLES_MODEL,
     SAMPLE_IDENTITIES_MODEL,
     "sample_styles",
+    TRY_HAIRSTYLE_MODEL,
     VERIFY_MODEL,
 )
+WITHOUT_WEIGHTS = (HAIRSTYLES_MODEL,)  # a collection: nothing about it could be untrained
 
 FACE_POLICY = TensorSpec("face_policy", "BYTES", (1,))
 VERIFY_INPUTS = (

@@ -79,12 +79,16 @@ def test_status_answers_ready():
 
     assert status.ready
     assert [(p.name, p.ready) for p in status.pipelines] == [
+        ("apply_emotion", True),
+        ("create_avatar", True),
         ("embed_faces", True),
         ("encode_styles", True),
         ("fit_faces", True),
         ("generate_faces", True),
+        ("hairstyles", True),
         ("sample_identities", True),
         ("sample_styles", True),
+        ("try_hairstyle", True),
         ("verify_faces", True),
     ]
 

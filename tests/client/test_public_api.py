@@ -8,9 +8,22 @@ from importlib.metadata import version
 import pytest
 
 import mien
-from mien import AsyncClient, AsyncEventStream, Client, EventStream, FakeTransport, MienError
+from mien import (
+    AsyncAvatar,
+    AsyncClient,
+    AsyncEventStream,
+    Avatar,
+    Client,
+    EventStream,
+    FakeTransport,
+    MienError,
+)
 
-METHODS = ["__init__", "close", "embed", "fit", "generate", "sample_identities", "status", "verify"]
+METHODS = [
+    "__init__", "add_hairstyle", "avatar", "close", "embed", "fit", "generate",
+    "hairstyle_preview", "hairstyles", "remove_hairstyle", "sample_identities", "status", "verify",
+]  # fmt: skip
+AVATAR_METHODS = ["in_format", "preview", "save", "with_emotion", "with_hairstyle"]
 
 
 def public_methods(cls):
@@ -50,22 +63,46 @@ def test_both_clients_have_the_same_methods():
     assert public_methods(Client) == public_methods(AsyncClient) == set(METHODS) - {"__init__"}
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_signatures_of_both_clients_agree(name):
-    sync = inspect.signature(getattr(Client, name))
-    async_ = inspect.signature(getattr(AsyncClient, name))
+def blocking(annotation):
+    return str(annotation).removeprefix("Async")
 
-    def blocking(annotation):
-        return str(annotation).removeprefix("Async")
 
-    def shape(signature):
-        return [
-            (p.name, p.kind, p.default, blocking(p.annotation))
-            for p in signature.parameters.values()
-        ]
+def shape(signature):
+    return [
+        (p.name, p.kind, p.default, blocking(p.annotation)) for p in signature.parameters.values()
+    ]
+
+
+def assert_signatures_agree(name, cls, async_cls):
+    sync = inspect.signature(getattr(cls, name))
+    async_ = inspect.signature(getattr(async_cls, name))
 
     assert shape(sync) == shape(async_)
     assert blocking(sync.return_annotation) == blocking(async_.return_annotation)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_signatures_of_both_clients_agree(name):
+    assert_signatures_agree(name, Client, AsyncClient)
+
+
+@pytest.mark.parametrize("name", AVATAR_METHODS)
+def test_signatures_of_both_avatars_agree(name):
+    assert_signatures_agree(name, Avatar, AsyncAvatar)
+    assert inspect.iscoroutinefunction(getattr(AsyncAvatar, name))
+    assert inspect.getdoc(getattr(Avatar, name)) == inspect.getdoc(getattr(AsyncAvatar, name))
+
+
+def test_both_avatars_have_the_same_methods():
+    others = {"of", "to_dict"}
+    assert public_methods(Avatar) == public_methods(AsyncAvatar) == {*AVATAR_METHODS} | others
+
+
+@pytest.mark.parametrize("name", ["avatar", "add_hairstyle", "hairstyles"])
+def test_both_clients_document_avatars_alike(name):
+    sync, async_ = (inspect.getdoc(getattr(cls, name)) for cls in (Client, AsyncClient))
+
+    assert async_.replace("await ", "") == sync
 
 
 def test_both_clients_document_generation_alike():
@@ -77,7 +114,7 @@ def test_both_clients_document_generation_alike():
     assert sync[1]
 
 
-@pytest.mark.parametrize("name", ["embed", "fit", "generate", "status", "verify"])
+@pytest.mark.parametrize("name", ["avatar", "embed", "fit", "generate", "status", "verify"])
 def test_options_are_keyword_only(name):
     parameters = inspect.signature(getattr(Client, name)).parameters.values()
 

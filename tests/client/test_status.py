@@ -112,16 +112,24 @@ def test_status_tells_a_pipeline_that_is_absent_or_not_ready(call, triton):
     triton.unready.add("verify_faces")
 
     assert rows(call("status")) == [
+        ("apply_emotion", False, None), ("create_avatar", False, None),
         ("embed_faces", False, None), ("encode_styles", False, None), ("fit_faces", True, False),
-        ("generate_faces", True, False), ("sample_identities", False, None),
-        ("sample_styles", False, None), ("verify_faces", False, None),
+        ("generate_faces", True, False), ("hairstyles", False, None),
+        ("sample_identities", False, None), ("sample_styles", False, None),
+        ("try_hairstyle", False, None), ("verify_faces", False, None),
     ]  # fmt: skip
+
+
+def test_a_collection_has_no_weights_that_could_be_untrained(call, triton):
+    triton.parameters["hairstyles"] = {"public": "true"}
+
+    assert ("hairstyles", True, False) in rows(call("status"))
 
 
 def test_status_survives_a_server_that_knows_no_such_pipeline(call, triton):
     triton.script("ModelReady", Refusal(S.NOT_FOUND, "unknown model"))
 
-    assert rows(call("status"))[0] == ("embed_faces", False, None)
+    assert rows(call("status"))[0] == ("apply_emotion", False, None)
 
 
 def test_status_of_a_server_that_is_not_ready_is_no_error(call, triton):

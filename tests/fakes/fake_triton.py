@@ -235,6 +235,8 @@ class FakeTriton:
             "generate_faces": {"public": "true", "untrained": "false"},
             "verify_faces": {"public": "true", "untrained": "false"},
         }
+        self.outputs = dict(_DEFAULT_OUTPUTS)
+        self.streams: dict[str, Stream] = {}
         self._scripts: defaultdict[str, deque[Reply | Refusal | Hang | Stream]] = defaultdict(deque)
         self._lock = threading.Lock()
         self._server = grpc.server(
@@ -301,10 +303,10 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     def ModelInfer(self, request, context):
         reply = self._triton.behave("ModelInfer", request.model_name, request, context)
-        if request.model_name not in _DEFAULT_OUTPUTS:
+        if request.model_name not in self._triton.outputs:
             details = f"Request for unknown model: '{request.model_name}' is not found"
             context.abort(grpc.StatusCode.NOT_FOUND, details)
-        outputs = _DEFAULT_OUTPUTS[request.model_name] | reply.outputs
+        outputs = self._triton.outputs[request.model_name] | reply.outputs
         response = service_pb2.ModelInferResponse(
             model_name=request.model_name, model_version="1", id=request.id
         )
@@ -319,7 +321,7 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
     def ModelStreamInfer(self, request_iterator, context):
         request = next(request_iterator)
         call, stream = self._triton.begin("ModelStreamInfer", request.model_name, request, context)
-        stream = stream or _DEFAULT_STREAM
+        stream = stream or self._triton.streams.get(request.model_name, _DEFAULT_STREAM)
         wants_final = request.parameters["triton_enable_empty_final_response"].bool_param
         asked = {output.name for output in request.outputs}
         ended = threading.Event()
