@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command ``mien``: verify, embed, fit, generate, synthesize and status from a shell.
+"""The command ``mien``: faces and avatars from a shell.
 
 Exit status: 0 match, 1 no match, 2 error, 130 interrupted, 143 told to end by SIGTERM, which only
-`synthesize` handles. `embed`, `fit`, `generate` and `synthesize` answer 0 or 2, `status` 0 where
-the server is ready and 2 where it is not. Results go to stdout, errors to stderr, and so does
-progress; with ``--json`` either is one JSON object on one line.
+`synthesize` handles. Only `verify` answers 1; `status` answers 0 where the server is ready and 2
+where it is not. Results go to stdout, errors to stderr, and so does progress; with ``--json``
+either is one JSON object on one line.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from mien import __version__
+from mien._cli_avatar import add_avatar_options, add_hairstyles_options, run_avatar, run_hairstyles
+from mien._cli_output import print_lines, print_progress, print_result, shows_progress
 from mien._cli_synthesize import add_synthesize_options, run_synthesize
 from mien._client import Client
 from mien._config import DEFAULT_ADDRESS, Tls
@@ -35,8 +37,6 @@ EXIT_OK = 0
 EXIT_NO_MATCH = 1
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 128 + 2  # what shells report after SIGINT
-
-_UNTRAINED = ("UNTRAINED", "the server's weights are random: this result means nothing")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "fit": _fit,
         "generate": _generate,
         "status": _status,
+        "avatar": run_avatar,
+        "hairstyles": run_hairstyles,
     }
     try:
         if args.command == "synthesize":
@@ -83,7 +85,7 @@ def _verify(client: Client, args: argparse.Namespace) -> int:
         ("reference", _box(answer.reference)),
         ("request", answer.request_id),
     ]
-    _print_result(answer.to_dict(), lines, args, untrained=answer.untrained)
+    print_result(answer.to_dict(), lines, args, untrained=answer.untrained)
     return EXIT_OK if answer.is_match else EXIT_NO_MATCH
 
 
@@ -106,7 +108,7 @@ def _embed(client: Client, args: argparse.Namespace) -> int:
         ("faces found", str(face.face_count)),
         ("request", answer.request_id),
     ]
-    _print_result(answer.to_dict(), lines, args, untrained=answer.untrained)
+    print_result(answer.to_dict(), lines, args, untrained=answer.untrained)
     return EXIT_OK
 
 
@@ -126,7 +128,7 @@ def _fit(client: Client, args: argparse.Namespace) -> int:
     if answer.overlay is not None:
         _write(Path(args.overlay), answer.overlay, "overlay")
         lines.append(("overlay", args.overlay))
-    _print_result(answer.to_dict(), lines, args, untrained=answer.untrained)
+    print_result(answer.to_dict(), lines, args, untrained=answer.untrained)
     return EXIT_OK
 
 
@@ -143,19 +145,19 @@ def _generate(client: Client, args: argparse.Namespace) -> int:
     with client.generate(args.identity, **_generate_options(args)) as events:
         for event in events:
             if isinstance(event, GenerationProgress):
-                _print_progress(f"{event.steps_done} of {event.num_steps} steps", args)
+                print_progress(f"{event.steps_done} of {event.num_steps} steps", args)
                 continue
-            _print_progress("", args)
+            print_progress("", args)
             if isinstance(event, GenerationStarted):
                 result |= event.to_dict()
                 lines = [("request", event.request_id)]
-                _print_lines(lines, args, untrained=event.untrained)
+                print_lines(lines, args, untrained=event.untrained)
                 continue
             path, line = _shown(folder, event)
             kind = "face" if isinstance(event, GeneratedFace) else "preview"
             _write(path, bytes(event.image), kind)
             result[f"{kind}s"].append({**event.to_dict(), "path": str(path)})
-            _print_lines([(kind, line)], args)
+            print_lines([(kind, line)], args)
     if args.json:
         print(json.dumps(result, allow_nan=False))
     return EXIT_OK
@@ -168,7 +170,7 @@ def _generate_options(args: argparse.Namespace) -> dict[str, Any]:
     )  # fmt: skip
     options = {name: getattr(args, name) for name in same}
     replace_shape = False if args.keep_shape else None
-    return options | {"replace_shape": replace_shape, "progress": _shows_progress(args)}
+    return options | {"replace_shape": replace_shape, "progress": shows_progress(args)}
 
 
 def _shown(folder: Path, event: GeneratedFace | FacePreview) -> tuple[Path, str]:
@@ -210,43 +212,13 @@ def _status(client: Client, args: argparse.Namespace) -> int:
         words = "ready" if pipeline.ready else "not served"
         lines.append(("pipeline", f"{pipeline.name:<{width}}  {words}"))
     untrained = any(pipeline.untrained for pipeline in answer.pipelines)
-    _print_result(answer.to_dict(), lines, args, untrained=untrained)
+    print_result(answer.to_dict(), lines, args, untrained=untrained)
     return EXIT_OK if answer.ready else EXIT_ERROR
 
 
 def _box(face: Face) -> str:
     left, top, right, bottom = face.box_xyxy
     return f"face {right - left:.0f} x {bottom - top:.0f} px at {left:.0f}, {top:.0f}"
-
-
-def _print_result(
-    result: dict[str, Any],
-    lines: Sequence[tuple[str, str]],
-    args: argparse.Namespace,
-    *,
-    untrained: bool,
-) -> None:
-    if args.json:
-        print(json.dumps(result, allow_nan=False))
-    _print_lines(lines, args, untrained=untrained)
-
-
-def _print_lines(
-    lines: Sequence[tuple[str, str]], args: argparse.Namespace, *, untrained: bool = False
-) -> None:
-    if not args.json:
-        for label, text in [_UNTRAINED, *lines] if untrained else lines:
-            print(f"{label:<12}{text}", flush=True)
-
-
-def _shows_progress(args: argparse.Namespace) -> bool:
-    return not args.json and sys.stderr.isatty()
-
-
-def _print_progress(text: str, args: argparse.Namespace) -> None:
-    """Write `text` over what was there before, and leave the cursor where the line begins."""
-    if _shows_progress(args):
-        print(f"\r{text:<30}\r", end="", file=sys.stderr, flush=True)
 
 
 def _print_error(error: MienError, *, as_json: bool) -> None:
@@ -277,7 +249,7 @@ def _api_key() -> str | None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mien",
-        description="Verified, embedded, fitted and generated faces from a mien server.",
+        description="Verified, embedded, fitted, generated faces and avatars from a mien server.",
         epilog="Exit status: 0 match, 1 no match, 2 error, 130 interrupted, 143 after SIGTERM. "
         "The environment variable MIEN_API_KEY is sent as a bearer token.",
         parents=[_options()],
@@ -289,6 +261,8 @@ def _parser() -> argparse.ArgumentParser:
         ("verify", {"A": "probe", "B": "reference"}, "are A and B of one person?"),
         ("embed", {"A": "image"}, "identity embedding of the face in A"),
         ("fit", {"A": "image"}, "head model fitted to the face in A"),
+        ("avatar", {}, "textured head of the person in the photographs, with hair, as a file"),
+        ("hairstyles", {}, "which hairstyles there are; show one, add one's own"),
         ("generate", {"A": "identity"}, "new faces of the person in A"),
         ("synthesize", {}, "a training set of people who do not exist, for face recognition"),
         ("status", {}, "is the server ready, and what does it serve?"),
@@ -314,6 +288,10 @@ def _parser() -> argparse.ArgumentParser:
             )
         if name == "generate":
             _add_generate_options(command)
+        if name == "avatar":
+            add_avatar_options(command)
+        if name == "hairstyles":
+            add_hairstyles_options(command, _options)
         if name == "synthesize":
             add_synthesize_options(command)
     return parser
