@@ -11,9 +11,11 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
+from mien import _avatar_requests as client_avatars
 from mien import _errors as client_errors
 from mien import _generation_events as client_events
 from mien import _generation_requests as client_generation
+from mien import _hairstyles as client_hairstyles
 from mien import _identity_requests as client_identities
 from mien import _requests as client_requests
 from mien_export import registry
@@ -163,6 +165,14 @@ def test_the_renderer_takes_and_gives_what_its_contract_says():
         ("generate_faces", "output", client_events.GENERATE_OUTPUTS),
         ("sample_identities", "input", client_identities.SAMPLE_IDENTITIES_INPUTS),
         ("sample_identities", "output", client_identities.SAMPLE_IDENTITIES_OUTPUTS),
+        ("create_avatar", "input", client_avatars.CREATE_AVATAR_INPUTS),
+        ("create_avatar", "output", client_avatars.CREATE_AVATAR_OUTPUTS),
+        ("apply_emotion", "input", client_avatars.APPLY_EMOTION_INPUTS),
+        ("apply_emotion", "output", client_avatars.CHANGED_AVATAR_OUTPUTS),
+        ("try_hairstyle", "input", client_avatars.TRY_HAIRSTYLE_INPUTS),
+        ("try_hairstyle", "output", client_avatars.CHANGED_AVATAR_OUTPUTS),
+        ("hairstyles", "input", client_hairstyles.HAIRSTYLES_INPUTS),
+        ("hairstyles", "output", (client_hairstyles.ENTRIES, client_hairstyles.PREVIEW)),
     ],
 )
 def test_what_the_client_sends_and_reads_is_what_the_contracts_offer(model, side, specs):
