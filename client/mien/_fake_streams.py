@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tritonclient.grpc import service_pb2
 
+from mien._avatar_requests import CREATE_AVATAR_OUTPUTS
 from mien._errors import MienError
 from mien._generated import (
     FacePreview,
@@ -20,7 +21,7 @@ from mien._generated import (
     IdentityToken,
 )
 from mien._generation_events import GENERATE_OUTPUTS
-from mien._requests import Rpc
+from mien._requests import CREATE_AVATAR_MODEL, Rpc
 from mien._tensors import wire_tensor
 
 __all__ = ["PIXEL_PNG", "FakeMessageStream", "default_events"]
@@ -39,14 +40,15 @@ class FakeMessageStream:
 
     Args:
         rpc: the request.
-        script: events in order; an error among them is raised, and ends the stream.
+        script: events in order, or their outputs by name; an error among them is raised, and ends
+            the stream.
         on_cancel: called where it is cancelled before it has ended.
     """
 
     def __init__(
         self,
         rpc: Rpc,
-        script: Iterable[GenerationEvent | MienError],
+        script: Iterable[GenerationEvent | MienError | dict[str, Any]],
         on_cancel: Callable[[], None],
     ) -> None:
         self._messages = _messages(rpc, script)
@@ -98,11 +100,13 @@ def default_events(rpc: Rpc, *, similarity: float, untrained: bool) -> Iterator[
         yield GeneratedFace(index, face_seed, similarity, codes, image, untrained)
 
 
-def _messages(rpc: Rpc, script: Iterable[GenerationEvent | MienError]) -> Iterator[Any]:
+def _messages(
+    rpc: Rpc, script: Iterable[GenerationEvent | MienError | dict[str, Any]]
+) -> Iterator[Any]:
     for event in script:
         if isinstance(event, MienError):
             raise event
-        yield _message(rpc, _values(event))
+        yield _message(rpc, event if isinstance(event, dict) else _values(event))
     yield _message(rpc, {}, is_final=True)
 
 
@@ -112,7 +116,8 @@ def _message(rpc: Rpc, values: dict[str, Any], *, is_final: bool = False) -> Any
     response.id, response.model_name = rpc.request_id, rpc.model_name
     response.parameters[_IS_FINAL].bool_param = is_final
     wanted = {output.name for output in rpc.request.outputs}
-    for spec in GENERATE_OUTPUTS:
+    is_avatar = rpc.model_name == CREATE_AVATAR_MODEL
+    for spec in CREATE_AVATAR_OUTPUTS if is_avatar else GENERATE_OUTPUTS:
         if spec.name in values and spec.name in wanted:
             shape, raw = wire_tensor(spec, values[spec.name])
             response.outputs.add(name=spec.name, datatype=spec.datatype, shape=shape)

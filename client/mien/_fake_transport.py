@@ -11,16 +11,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 from tritonclient.grpc import service_pb2
 
+from mien._avatar_requests import CHANGED_AVATAR_OUTPUTS
 from mien._errors import ClientClosedError, InvalidOptionError, MienError, ModelNotFoundError
+from mien._fake_avatars import avatar_values, changed_avatar_values, hairstyle_values
 from mien._fake_streams import PIXEL_PNG, FakeMessageStream, default_events
 from mien._generated import GenerationEvent
+from mien._hairstyles import ENTRIES, PREVIEW
 from mien._identity_requests import SAMPLE_IDENTITIES_OUTPUTS
 from mien._requests import (
+    APPLY_EMOTION_MODEL,
+    CREATE_AVATAR_MODEL,
     EMBED_MODEL,
     EMBED_OUTPUTS,
     FIT_MODEL,
     FIT_OUTPUTS,
+    HAIRSTYLES_MODEL,
     SAMPLE_IDENTITIES_MODEL,
+    TRY_HAIRSTYLE_MODEL,
     VERIFY_MODEL,
     VERIFY_OUTPUTS,
     Rpc,
@@ -36,6 +43,9 @@ _VERTICES = ((0.0, 0.1, 0.0), (-0.08, -0.05, 0.0), (0.08, -0.05, 0.0), (0.0, 0.0
 _VERTICES_PX = ((90, 40, 0), (40, 130, 0), (140, 130, 0), (90, 95, -60))
 
 _OUTPUTS = {
+    APPLY_EMOTION_MODEL: CHANGED_AVATAR_OUTPUTS,
+    TRY_HAIRSTYLE_MODEL: CHANGED_AVATAR_OUTPUTS,
+    HAIRSTYLES_MODEL: (ENTRIES, PREVIEW),
     EMBED_MODEL: EMBED_OUTPUTS,
     FIT_MODEL: FIT_OUTPUTS,
     SAMPLE_IDENTITIES_MODEL: SAMPLE_IDENTITIES_OUTPUTS,
@@ -52,13 +62,14 @@ class FakeTransport:
         assert client.verify(b"one", b"other").is_match
 
     Args:
-        similarity: what `verify` answers and generated faces have, -1 to 1.
+        similarity: what `verify` answers and generated faces and avatars have, -1 to 1.
         threshold: what it is compared with.
         fmr: false match rate of that threshold; another that is asked for is taken for it. None is
             a server without calibration, which refuses to be asked.
         log10_likelihood_ratio: what `verify` says of the similarity; None is no calibration.
         embedding: (512,) what `embed` answers; None is the unit vector along the first axis.
-        codes: (236,) what `fit` answers, with a tetrahedron for a head; None is all zeros.
+        codes: (236,) what `fit`, with a tetrahedron for a head, and `avatar` answer; None is
+            all zeros.
         untrained: what the server says of its weights.
         errors: raised instead of the first answers, one per RPC; `embed` may take two RPCs.
         streams: events that `generate` brings, one series per RPC; an error in a series is raised
@@ -107,6 +118,7 @@ class FakeTransport:
             "landmarks_68": np.nan,
             "fitted_landmarks_68": _BOX_XYXY[:2],
             "overlay": PIXEL_PNG,
+            "preview": PIXEL_PNG,
             "alignment": b"landmarks",
             "detection_score": 1.0,
             "face_count": 1,
@@ -129,9 +141,11 @@ class FakeTransport:
     def stream(self, rpc: Rpc, *, timeout_s: float) -> FakeMessageStream:
         """See `Transport.stream`."""
         self._record(rpc, timeout_s)
-        script: Iterable[GenerationEvent | MienError]
+        script: Iterable[GenerationEvent | MienError | dict[str, Any]]
         if self._errors:
             script = [self._errors.popleft()]
+        elif rpc.model_name == CREATE_AVATAR_MODEL:
+            script = avatar_values(_texts(rpc), common=self._values)
         elif self._streams:
             script = self._streams.popleft()
         else:
@@ -198,6 +212,10 @@ class FakeTransport:
         asked = {tensor.name: raw for tensor, raw in inputs}
         if rpc.model_name == SAMPLE_IDENTITIES_MODEL:
             return _people(asked)
+        if rpc.model_name in (APPLY_EMOTION_MODEL, TRY_HAIRSTYLE_MODEL):
+            return changed_avatar_values(_texts(rpc))
+        if rpc.model_name == HAIRSTYLES_MODEL:
+            return hairstyle_values(_texts(rpc))
         if "fmr" not in asked:
             return {}
         if np.isnan(self._values["fmr"]):
@@ -209,6 +227,15 @@ class FakeTransport:
                 code="INVALID_OPTION",
             )
         return {"fmr": np.frombuffer(asked["fmr"], "<f4")}
+
+
+def _texts(rpc: Rpc) -> dict[str, str]:
+    """Inputs of one element as texts, without the length that stands before them."""
+    inputs = zip(rpc.request.inputs, rpc.request.raw_input_contents, strict=True)
+    return {
+        tensor.name: (raw[4:] if tensor.datatype == "BYTES" else raw).decode("latin-1")
+        for tensor, raw in inputs
+    }
 
 
 def _people(asked: dict[str, bytes]) -> dict[str, Any]:
