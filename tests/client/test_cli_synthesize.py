@@ -113,7 +113,7 @@ def test_other_options_exit_2(tmp_path, server, capsys):
     ("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=str
 )
 def test_a_signal_ends_it_soon_and_the_same_command_goes_on(tmp_path, server, signum, status):
-    server.delay_s = 0.5
+    server.never_ends = True
     arguments = [sys.executable, "-m", "mien", *command(server, tmp_path)]
 
     with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
@@ -128,5 +128,5 @@ def test_a_signal_ends_it_soon_and_the_same_command_goes_on(tmp_path, server, si
     assert "Traceback" not in err
     calls = server.calls_of("ModelStreamInfer")
     assert all(call.cancelled.wait(PATIENCE_S) for call in calls)
-    server.delay_s = 0.0
+    server.never_ends = False
     assert main(command(server, tmp_path)) == 0

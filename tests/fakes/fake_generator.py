@@ -9,6 +9,7 @@ import zlib
 
 from tests.fakes.fake_triton import (
     FakeTriton,
+    Hang,
     Refusal,
     Reply,
     Stream,
@@ -39,6 +40,7 @@ class FakeGenerator(FakeTriton):
         most_found: people after which it finds no more.
         stated_digest: what its images say of themselves.
         delay_s: before each face.
+        never_ends: a stream waits, once begun, until its caller has gone.
     """
 
     def __init__(self, digest="abc", key="key", max_faces_in_flight=256):
@@ -53,6 +55,7 @@ class FakeGenerator(FakeTriton):
         self.most_found = MOST_FOUND
         self.stated_digest = digest
         self.delay_s = 0.0
+        self.never_ends = False
 
     @property
     def portions(self):
@@ -72,6 +75,8 @@ class FakeGenerator(FakeTriton):
 
     def _faces(self, given):
         events = [generation_event("started")]
+        if self.never_ends:
+            return Stream((*events, Hang()))
         for index in reversed(range(given["count"])):
             seed = given["seed"] + index
             face = generation_event(
