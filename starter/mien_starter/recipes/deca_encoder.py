@@ -50,7 +50,7 @@ POSE, CAMERA, LIGHT = slice(200, 206), slice(206, 209), slice(209, 236)
 
 # Every loss is about 1 (landmarks, pixels 0.2) for the mean of the data set, so these are shares.
 WEIGHTS = {
-    "shape": 2.0,
+    "shape": 4.0,
     "expression": 1.0,
     "landmarks": 3.0,
     "pose": 1.0,
