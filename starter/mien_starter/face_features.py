@@ -12,11 +12,9 @@ Letters  N photographs.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,16 +23,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien_starter.errors import StarterError
-from mien_starter.evaluation.networks import Predict
-from mien_starter.face_reader import FaceReader
 from mien_starter.shards import Photographs
-from mien_starter.style_maps import bytes_from_maps
 
-__all__ = ["FaceFeatures", "FeaturePlan", "plan_of", "write_features"]
+__all__ = [
+    "FaceFeatures",
+    "FeaturePlan",
+    "array_file",
+    "faces_file",
+    "plan_of",
+    "read_faces",
+    "read_plan",
+]
 
 SHARD_PHOTOGRAPHS = 512
 PLAN_FILE = "features.json"
-_AT_ONCE = 32
 _COMMAND = "python -m mien_starter features"
 
 
@@ -89,67 +91,6 @@ def plan_of(
     return FeaturePlan(splits[0], len(photographs), digest.hexdigest(), known, shard_photographs)
 
 
-def write_features(
-    photographs: Photographs,
-    encode: Predict,
-    encoder_sha256: str,
-    reader: FaceReader,
-    directory: Path,
-    *,
-    shard_photographs: int = SHARD_PHOTOGRAPHS,
-    on_progress: Callable[[int], object] = lambda _: None,
-) -> FeaturePlan:
-    """Compute what is not there yet.
-
-    Args:
-        photographs: of one split.
-        encode: latent_encoder.
-        encoder_sha256: tells it from others.
-        reader: of identity and style.
-        directory: made where it is missing.
-        shard_photographs: how many are stored together.
-        on_progress: told how many photographs are finished, those of earlier runs included.
-
-    Raises:
-        StarterError: the folder holds features of other photographs or networks.
-    """
-    networks = {**reader.digests, "latent_encoder": encoder_sha256}
-    plan = plan_of(photographs, networks, shard_photographs)
-    _keep_plan(plan, directory)
-    on_progress(0)
-    for number, indices in enumerate(plan.shards()):
-        if not _faces(directory, number).is_file():
-            _write_shard(photographs, indices, encode, reader, directory, number)
-        on_progress(indices.stop)
-    return plan
-
-
-def _write_shard(
-    photographs: Photographs,
-    indices: range,
-    encode: Predict,
-    reader: FaceReader,
-    directory: Path,
-    number: int,
-) -> None:
-    parts: dict[str, list[NDArray[Any]]] = {
-        name: [] for name in ("latents", "maps", "embeddings", "codes")
-    }
-    for start in range(indices.start, indices.stop, _AT_ONCE):
-        rows = range(start, min(start + _AT_ONCE, indices.stop))
-        faces = reader.read(photographs, rows)
-        parts["latents"].append(encode(faces.crops)[0].astype(np.float16))
-        parts["maps"].append(bytes_from_maps(reader.maps.of(faces.codes)))
-        parts["embeddings"].append(faces.embeddings)
-        parts["codes"].append(faces.codes)
-    arrays = {name: np.concatenate(pieces) for name, pieces in parts.items()}
-    identity = photographs.labels["identity"][indices.start : indices.stop]
-    for name in ("latents", "maps"):
-        _save(_array(directory, name, number), functools.partial(np.save, arr=arrays[name]))
-    small = {name: arrays[name] for name in ("embeddings", "codes")}
-    _save(_faces(directory, number), lambda file: np.savez(file, identity=identity, **small))
-
-
 class FaceFeatures:
     """Features of one or several folders, in the order of their photographs.
 
@@ -171,7 +112,7 @@ class FaceFeatures:
     """
 
     def __init__(self, directories: Sequence[Path]) -> None:
-        plans = [_read_plan(directory) for directory in directories]
+        plans = [read_plan(directory) for directory in directories]
         for directory, plan in zip(directories, plans, strict=True):
             if (plan.networks, plan.split) != (plans[0].networks, plans[0].split):
                 raise StarterError(
@@ -183,7 +124,7 @@ class FaceFeatures:
             for directory, plan in zip(directories, plans, strict=True)
             for number, indices in enumerate(plan.shards())
         ]
-        small = [_read_faces(directory, number) for directory, number, _ in self._shards]
+        small = [read_faces(directory, number) for directory, number, _ in self._shards]
         self.identity: NDArray[np.int64] = _joined(small, "identity")
         self.embeddings: NDArray[np.float32] = _joined(small, "embeddings")
         self.codes: NDArray[np.float32] = _joined(small, "codes")
@@ -210,7 +151,7 @@ class FaceFeatures:
         shard = int(np.searchsorted(self._starts, index, side="right")) - 1
         if (name, shard) not in self._mapped:
             directory, number, _ = self._shards[shard]
-            path = _array(directory, name, number)
+            path = array_file(directory, name, number)
             self._mapped[name, shard] = np.load(path, mmap_mode="r", allow_pickle=False)
         row: NDArray[Any] = self._mapped[name, shard][index - self._starts[shard]]
         return row
@@ -220,8 +161,13 @@ def _joined(shards: Sequence[Mapping[str, NDArray[Any]]], name: str) -> NDArray[
     return np.concatenate([shard[name] for shard in shards])
 
 
-def _read_faces(directory: Path, number: int) -> dict[str, NDArray[Any]]:
-    path = _faces(directory, number)
+def read_faces(directory: Path, number: int) -> dict[str, NDArray[Any]]:
+    """``identity``, ``embeddings`` and ``codes`` of a shard.
+
+    Raises:
+        StarterError: it is not finished.
+    """
+    path = faces_file(directory, number)
     if not path.is_file():
         raise StarterError(
             f"{directory} is not finished; call `{_COMMAND}` again to go on with it."
@@ -230,7 +176,12 @@ def _read_faces(directory: Path, number: int) -> dict[str, NDArray[Any]]:
         return {name: archive[name] for name in archive.files}
 
 
-def _read_plan(directory: Path) -> FeaturePlan:
+def read_plan(directory: Path) -> FeaturePlan:
+    """The plan of a folder.
+
+    Raises:
+        StarterError: it has none.
+    """
     path = directory / PLAN_FILE
     if not path.is_file():
         raise StarterError(
@@ -239,28 +190,11 @@ def _read_plan(directory: Path) -> FeaturePlan:
     return FeaturePlan(**json.loads(path.read_text()))
 
 
-def _keep_plan(plan: FeaturePlan, directory: Path) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / PLAN_FILE
-    if path.is_file() and (found := _read_plan(directory)) != plan:
-        raise StarterError(
-            f"{directory} holds features of other photographs or by other networks, {found}; asked "
-            f"for was {plan}. Give the same to finish it, or another folder."
-        )
-    text = json.dumps(dataclasses.asdict(plan), indent=2) + "\n"
-    _save(path, lambda file: file.write(text.encode()))
-
-
-def _array(directory: Path, name: str, number: int) -> Path:
+def array_file(directory: Path, name: str, number: int) -> Path:
+    """Of ``latents`` or ``maps`` of a shard."""
     return directory / f"{name}-{number:05d}.npy"
 
 
-def _faces(directory: Path, number: int) -> Path:
+def faces_file(directory: Path, number: int) -> Path:
+    """Of what else a shard has; it is there once the shard is finished."""
     return directory / f"faces-{number:05d}.npz"
-
-
-def _save(path: Path, write: Callable[[Any], object]) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    with unfinished.open("wb") as file:
-        write(file)
-    os.replace(unfinished, path)

@@ -66,12 +66,16 @@ class FaceReader:
     def read(self, photographs: Photographs, indices: Sequence[int]) -> Faces:
         """Look at some photographs, cropped about their true landmarks."""
         crops = crops_of(photographs, indices)
+        return Faces(crops, embedded(self.recognize, crops), self.codes(photographs, indices))
+
+    def codes(self, photographs: Photographs, indices: Sequence[int]) -> NDArray[np.float32]:
+        """(N, 236) fitted codes of photographs, cropped about their true landmarks."""
         landmarks = photographs.labels["landmarks_68"]
         windows = [
             warped(photographs.image_rgb(i), deca_window(landmarks[i]), DECA_SIZE_PX)
             for i in indices
         ]
-        return Faces(crops, embedded(self.recognize, crops), self.fit(np.stack(windows))[0])
+        return self.fit(np.stack(windows))[0]
 
 
 def shipped_reader(folder: Path = WEIGHTS, *, threads: int = 1) -> FaceReader:

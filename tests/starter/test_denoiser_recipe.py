@@ -11,7 +11,8 @@ from mien_starter import cli
 from mien_starter.dataset import DatasetPlan, render
 from mien_starter.errors import StarterError
 from mien_starter.evaluation.denoisers import KnownFaces, known_faces, measure_denoiser
-from mien_starter.face_features import FaceFeatures, write_features
+from mien_starter.face_features import FaceFeatures
+from mien_starter.feature_writing import write_features
 from mien_starter.generated_faces import generated
 from mien_starter.generated_sheets import faces_sheet, reconstructions_sheet, write_picture
 from mien_starter.recipes.face_denoiser import (

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,8 @@ from mien_export.networks.style_sampler import StyleSampler
 from mien_export.style_distribution import read_style_distribution
 from mien_starter.dataset import DatasetPlan, render
 from mien_starter.errors import StarterError
-from mien_starter.face_features import FaceFeatures, write_features
+from mien_starter.face_features import FaceFeatures
+from mien_starter.feature_writing import write_features
 from mien_starter.shards import Photographs
 from mien_starter.style_maps import bytes_from_maps, maps_from_bytes
 from mien_starter.style_statistics import style_statistics, write_report, write_statistics
@@ -29,8 +32,10 @@ def photographs(tmp_path_factory):
     return Photographs([directory])
 
 
-def write(photographs, reader, directory, *, encode=encode, sha256="e"):
-    return write_features(photographs, encode, sha256, reader, directory, shard_photographs=SHARD)
+def write(photographs, reader, directory, *, encode=encode, sha256="e", **options):
+    return write_features(
+        photographs, encode, sha256, reader, directory, **{"shard_photographs": SHARD, **options}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +105,53 @@ def test_features_by_other_networks_or_of_other_photographs_are_not_mixed_in(
     finally:
         photographs.labels["shot"][3] %= 100
     assert content(written) == before
+
+
+@pytest.mark.parametrize("changed", ["encoder", *DIGESTS])
+def test_what_the_same_networks_made_is_taken_over(changed, photographs, reader, written, tmp_path):
+    """As if computed anew, and nothing is computed that is known."""
+
+    def turned(predict):
+        return lambda crops: (predict(crops)[0][:, ::-1] * np.float32(0.5),)
+
+    def unasked(_):
+        raise AssertionError("a network was asked for what is known")
+
+    digests = {**DIGESTS, changed: "another"} if changed in DIGESTS else DIGESTS
+    is_changed = {name: changed == name for name in ("face_recognizer", "deca_encoder")}
+    sha256, latents = ("another", turned(encode)) if changed == "encoder" else ("e", encode)
+    now = dataclasses.replace(
+        reader,
+        digests=digests,
+        recognize=turned(reader.recognize) if is_changed["face_recognizer"] else reader.recognize,
+        fit=turned(reader.fit) if is_changed["deca_encoder"] else reader.fit,
+    )
+    write(photographs, now, tmp_path / "anew", encode=latents, sha256=sha256)
+    asked = dataclasses.replace(
+        now,
+        recognize=now.recognize if is_changed["face_recognizer"] else unasked,
+        fit=now.fit if is_changed["deca_encoder"] else unasked,
+    )
+
+    write(
+        photographs, asked, tmp_path / "taken", known=written, sha256=sha256,
+        encode=latents if changed == "encoder" else unasked,
+    )  # fmt: skip
+
+    assert content(tmp_path / "taken") == content(tmp_path / "anew")
+
+
+def test_features_of_other_photographs_are_not_taken_over(photographs, reader, written, tmp_path):
+    render(DatasetPlan("train", identities=4, shots=2, size_px=96), tmp_path / "data", FakeWorld)
+    fewer = Photographs([tmp_path / "data"])
+
+    with pytest.raises(StarterError, match="features of other photographs"):
+        write(fewer, reader, tmp_path / "to", known=written)
+    with pytest.raises(StarterError, match="features of other photographs"):
+        write(photographs, reader, tmp_path / "to", known=written, shard_photographs=3)
+    with pytest.raises(StarterError, match="holds no features"):
+        write(photographs, reader, tmp_path / "to", known=tmp_path)
+    assert not (tmp_path / "to").exists()
 
 
 def test_folders_of_one_kind_are_joined_and_of_two_kinds_are_not(

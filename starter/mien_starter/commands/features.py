@@ -24,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="its run (default %(default)s)")  # fmt: skip
     add("--weights", type=Path, default=WEIGHTS, metavar="DIR", help="of the networks that read")
     add("--to", type=Path, required=True, metavar="DIR", help="finished shards in it are kept")
+    add("--known", type=Path, metavar="DIR",
+        help="of the same photographs: takes over what the same networks made")  # fmt: skip
     add("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="that compute")
 
 
@@ -32,8 +34,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     import torch
 
     from mien_starter.evaluation.networks import predictor, trained_states, wrapped
-    from mien_starter.face_features import write_features
     from mien_starter.face_reader import shipped_reader
+    from mien_starter.feature_writing import write_features
     from mien_starter.shards import Photographs
     from mien_starter.training.checkpoint import digest_of
 
@@ -51,6 +53,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             digest_of(encoder),
             reader,
             arguments.to,
+            known=arguments.known,
             on_progress=on_progress,
         )
     console.print(
