@@ -91,7 +91,7 @@ def _built(calibrating: NDArray[np.uint8]) -> Path:
     repository = BUILD / "precision"
     command = [sys.executable, "-m", "mien_export", "build", "--to", str(repository)]
     command += ["--weights", "starter", "--model", "face_recognizer"]
-    command += ["--precision", ",".join(PRECISIONS), "--calibration", str(path)]
+    command += ["--precision", ",".join(PRECISIONS), "--calibration", f"face_recognizer={path}"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return repository / "face_recognizer" / "1"
 

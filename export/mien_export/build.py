@@ -178,6 +178,12 @@ def _note_left_out(plan: RepositoryPlan, request: BuildRequest, reporter: Report
     for model, reason in sorted(plan.left_out.items()):
         reporter.note(f"{model} is left out: {reason}")
     for item in plan.models:
-        left_out = set(request.precisions) - set(item.graph.precisions) if item.graph else set()
-        if left_out:
-            reporter.note(f"{item.model}: not offered in {', '.join(sorted(left_out))}; left out")
+        if item.graph is None:
+            continue
+        left_out = set(request.precisions) - set(item.graph.precisions)
+        uncalibrated = left_out.intersection(item.graph.spec.precisions)
+        if uncalibrated:
+            reporter.note(f"{item.model}: not made in int8 without --calibration {item.model}=PATH")
+        if left_out - uncalibrated:
+            names = ", ".join(sorted(left_out - uncalibrated))
+            reporter.note(f"{item.model}: not offered in {names}; left out")

@@ -101,7 +101,8 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     )
     add("--seed", type=int, metavar="N", help="of the random weights (default 0)")
     add("--precision", default="fp32", metavar="LIST", help=f"of {','.join(PRECISIONS)}")
-    add("--calibration", type=Path, metavar="DIR", help="aligned 112x112 crops, for int8")
+    add("--calibration", action="append", default=[], metavar="MODEL=PATH",
+        help="for int8: aligned crops, or an .npz of all inputs")  # fmt: skip
     add("--calibration-report", type=Path, metavar="FILE", help="see mien-export calibrate")
     add("--set", action="append", default=[], metavar="MODEL.PARAM=VALUE", help="config parameter")
     add("--licence", action="append", default=[], metavar="MODEL=TEXT", help="of the weights")
@@ -150,6 +151,7 @@ def build_request(arguments: argparse.Namespace) -> BuildRequest:
         raise UsageError("--seed is for random weights; add --weights random or leave it out.")
     commercial = _pairs("--allow-commercial", arguments.allow_commercial)
     checkpoints = _pairs("--checkpoint", arguments.checkpoint)
+    calibration = _pairs("--calibration", arguments.calibration)
     return BuildRequest(
         target=arguments.to,
         source=arguments.source or default_source(),
@@ -157,7 +159,7 @@ def build_request(arguments: argparse.Namespace) -> BuildRequest:
         checkpoints={model: Path(path) for model, path in checkpoints.items()},
         random_seed=(arguments.seed or 0) if arguments.weights == "random" else None,
         precisions=_precisions(arguments.precision),
-        calibration=arguments.calibration,
+        calibration={model: Path(path) for model, path in calibration.items()},
         calibration_report=arguments.calibration_report,
         parameters=_parameters(arguments.set),
         licences=_pairs("--licence", arguments.licence),

@@ -11,12 +11,11 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import onnx
 from onnxruntime.quantization import (
@@ -35,11 +34,14 @@ _CALIBRATION_BATCH = 8
 
 
 class _Batches(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
-    """Feeds the calibration images in batches."""
+    """Feeds the calibration inputs in batches."""
 
-    def __init__(self, name: str, images: npt.NDArray[np.float32]) -> None:
-        chunks = range(0, len(images), _CALIBRATION_BATCH)
-        self._feeds = iter([{name: images[i : i + _CALIBRATION_BATCH]} for i in chunks])
+    def __init__(self, inputs: Mapping[str, npt.NDArray[Any]]) -> None:
+        chunks = range(0, len(next(iter(inputs.values()))), _CALIBRATION_BATCH)
+        self._feeds = iter(
+            {name: array[i : i + _CALIBRATION_BATCH] for name, array in inputs.items()}
+            for i in chunks
+        )
 
     def get_next(self) -> dict[str, Any] | None:
         """Give the next batch, or None at the end."""
@@ -47,14 +49,14 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is u
 
 
 def convert_to_int8(
-    source: Path, contract: ModelContract, images: npt.NDArray[np.float32], path: Path
+    source: Path, contract: ModelContract, inputs: Mapping[str, npt.NDArray[Any]], path: Path
 ) -> None:
-    """Quantize a graph with one image input.
+    """Quantize a graph.
 
     Args:
         source: the fp32 graph; convolutions and BatchNorms are fused before quantization.
         contract: what the result must equal, too.
-        images: (N, 3, px, px) RGB 0..255, as the graph takes them.
+        inputs: by name (N, ...), as the graph takes them.
         path: file to write.
     """
     with tempfile.TemporaryDirectory(prefix="int8-", dir=path.parent) as scratch, _quiet():
@@ -63,7 +65,7 @@ def convert_to_int8(
         quantize_static(
             str(prepared),
             str(quantized),
-            _Batches(contract.inputs[0].name, images),
+            _Batches(inputs),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=_QUANTIZED,
             per_channel=True,

@@ -264,13 +264,13 @@ class _Planner:
             )
         network = request.networks.get(model, spec.default_network)
         weights = _weights(request, spec, network)
-        precisions = tuple(
-            name for name in spec.precisions if name == "fp32" or name in request.precisions
-        )
+        asked = {"fp32", *request.precisions}
+        if model not in request.calibration:
+            asked.discard("int8")
+        precisions = tuple(name for name in spec.precisions if name in asked)
         calibration = None
-        if "int8" in precisions and request.calibration:
-            px = self.sources[model].inputs[0].dims[-1]
-            calibration = read_calibration(request.calibration, px)
+        if "int8" in precisions:
+            calibration = read_calibration(request.calibration[model], self.sources[model])
         checkpoint, random = weights.checkpoint, weights.checkpoint is None
         files = spec.networks[network].weights_files(checkpoint) if checkpoint else ()
         own = model in (request.starters or {})

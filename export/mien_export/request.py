@@ -24,7 +24,7 @@ class BuildRequest:
             models that belong to those weights; None: starter weights were not asked for.
         starter_calibrations: the calibration report of starter weights, by graph.
         random_seed: seed for graphs without a checkpoint; None: they must have one.
-        calibration: images for int8.
+        calibration: what int8 graphs are calibrated with; others are not made in int8.
         calibration_report: error rates of the recogniser, for the decision.
         models: what to build; empty for everything.
         force: build even what has not changed.
@@ -38,7 +38,7 @@ class BuildRequest:
     starter_calibrations: Mapping[str, Path] = field(default_factory=dict)
     random_seed: int | None = None
     precisions: tuple[str, ...] = ("fp32",)
-    calibration: Path | None = None
+    calibration: Mapping[str, Path] = field(default_factory=dict)
     calibration_report: Path | None = None
     parameters: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     licences: Mapping[str, str] = field(default_factory=dict)
@@ -51,7 +51,13 @@ def check_names(request: BuildRequest, sources: Mapping[str, ModelContract], spe
     """Refuse options that name an unknown model, graph, network or parameter."""
     for model in request.models:
         _require(model, sources, "model")
-    by_graph = (request.networks, request.checkpoints, request.licences, request.allow_commercial)
+    by_graph = (
+        request.networks,
+        request.checkpoints,
+        request.calibration,
+        request.licences,
+        request.allow_commercial,
+    )
     for option in by_graph:
         for model in option:
             _require(model, specs, "graph")
@@ -60,11 +66,18 @@ def check_names(request: BuildRequest, sources: Mapping[str, ModelContract], spe
     for starter in (request.starters or {}).values():
         _check_parameters(starter, sources)
     _check_parameters(request.parameters, sources)
-    if "int8" in request.precisions and request.calibration is None:
+    offered = sorted(model for model, spec in specs.items() if "int8" in spec.precisions)
+    for model in request.calibration:
+        _require(model, dict.fromkeys(offered), "graph that is offered in int8")
+    if "int8" in request.precisions and not request.calibration:
         raise UsageError(
-            "precision int8 needs calibration images: give --calibration DIR with some hundred "
-            "aligned 112x112 face crops (JPEG or PNG), or an .npy of (N, 112, 112, 3) uint8."
+            f"precision int8 needs inputs that the graph is calibrated with, for one or more of "
+            f"{', '.join(offered)}: give --calibration face_recognizer=PATH with some hundred "
+            "aligned 112x112 face crops (a folder of JPEG or PNG, or an .npy of (N, 112, 112, 3) "
+            "uint8), or --calibration MODEL=PATH with an .npz of another graph's inputs."
         )
+    if request.calibration and "int8" not in request.precisions:
+        raise UsageError("--calibration is for int8; add --precision fp32,int8 or leave it out.")
 
 
 def _check_parameters(

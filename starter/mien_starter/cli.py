@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "masks": "render where hair is in the photographs of a data set",
     "features": "read off photographs what the generator is trained on",
     "styles": "measure how the styles of features are distributed",
+    "denoiser_inputs": "write what the denoiser meets, to calibrate its int8 graph with",
     "train": "train a network on a data set; goes on where it stopped",
     "emotions": "write a sheet of the six emotions on a few heads, to look at",
     "generated": "write a contact sheet of what the generator makes, to look at",

@@ -142,7 +142,8 @@ def test_caches_and_stray_graphs_of_the_source_are_not_copied(target, tmp_path):
 def test_int8_is_calibrated_and_judged_on_given_images(target, tmp_path):
     crops = example_images(20, 112, seed=9).astype(np.uint8).transpose(0, 2, 3, 1)
     np.save(tmp_path / "crops.npy", crops)
-    options = {"precisions": ("fp32", "int8"), "calibration": tmp_path / "crops.npy"}
+    given = {"face_recognizer": tmp_path / "crops.npy"}
+    options = {"precisions": ("fp32", "int8"), "calibration": given}
     build(target, **options)
 
     record = read_manifest(target / "face_recognizer").graphs["1/model.int8.onnx"]
@@ -159,7 +160,7 @@ def test_int8_is_calibrated_and_judged_on_given_images(target, tmp_path):
 
 
 def test_int8_without_images_is_refused_with_what_to_give(target):
-    with pytest.raises(UsageError, match="--calibration DIR"):
+    with pytest.raises(UsageError, match="--calibration face_recognizer=PATH"):
         build(target, precisions=("fp32", "int8"))
     assert not target.exists()
 

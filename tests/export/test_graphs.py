@@ -157,7 +157,8 @@ def test_in_fp16_preprocessing_and_norm_stay_fp32(graphs, tmp_path):
 
 def test_int8_is_symmetric_per_channel_and_close_on_images_it_has_not_seen(graphs, tmp_path):
     path = tmp_path / "int8.onnx"
-    convert_to_int8(graphs["iresnet"], CONTRACT, example_images(24, 112, seed=1), path)
+    images = {"crop_112": example_images(24, 112, seed=1)}
+    convert_to_int8(graphs["iresnet"], CONTRACT, images, path)
     model = onnx.load(path)
     constants = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
     quantized = [n for n in model.graph.node if n.op_type in ("QuantizeLinear", "DequantizeLinear")]
@@ -174,7 +175,8 @@ def test_int8_is_symmetric_per_channel_and_close_on_images_it_has_not_seen(graph
 
 def test_int8_reads_int8_into_every_product(graphs, tmp_path):
     path = tmp_path / "int8.onnx"
-    convert_to_int8(graphs["iresnet"], CONTRACT, example_images(8, 112, seed=1), path)
+    images = {"crop_112": example_images(8, 112, seed=1)}
+    convert_to_int8(graphs["iresnet"], CONTRACT, images, path)
     nodes = onnx.load(path).graph.node
     dequantized = {n.output[0] for n in nodes if n.op_type == "DequantizeLinear"}
     products = [node for node in nodes if node.op_type in ("Conv", "Gemm")]

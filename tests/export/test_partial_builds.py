@@ -188,7 +188,7 @@ def test_a_precision_that_a_graph_has_not_is_left_out_and_said(target, detector,
         models=frozenset({"face_detector"}),
         checkpoints={"face_detector": detector},
         precisions=("fp32", "int8"),
-        calibration=tmp_path / "crops.npy",
+        calibration={"face_recognizer": tmp_path / "crops.npy"},
     )
 
     assert reporter.notes == ["face_detector: not offered in int8; left out"]
