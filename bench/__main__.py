@@ -16,6 +16,8 @@ from rich.markdown import Markdown
 from bench.generate import run_generate_bench
 from bench.morphface.command import add_arguments as add_morphface_arguments
 from bench.morphface.command import run_morphface_bench
+from bench.morphface.sampling_command import add_arguments as add_sampling_arguments
+from bench.morphface.sampling_command import run_sampling_bench
 from bench.precision import run_precision_bench
 from bench.render import run_render_bench
 from bench.report import (
@@ -107,6 +109,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_morphface_arguments(morphface)
     morphface.set_defaults(run=run_morphface_bench)
+    sampling = suites.add_parser(
+        "sampling", parents=[common], help="what solvers and precisions do to finished faces"
+    )
+    add_sampling_arguments(sampling)
+    sampling.set_defaults(run=run_sampling_bench)
     return parser
 
 

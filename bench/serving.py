@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mien_server.serve import ServerOptions
 
-__all__ = ["BUILD", "build_repository", "server_options"]
+__all__ = ["BUILD", "build_repository", "run_export", "server_options"]
 
 BUILD = Path("build") / "bench"
 
@@ -23,6 +23,20 @@ def build_repository(network: str) -> Path:
     return path
 
 
-def server_options(repository: Path) -> ServerOptions:
+def run_export(*words: str) -> None:
+    """Call mien-export.
+
+    Raises:
+        ValueError: it failed; says why.
+    """
+    command = [sys.executable, "-m", "mien_export", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError(f"mien-export {words[0]} failed: {done.stderr or done.stdout}")
+
+
+def server_options(repository: Path, variant: str | None = None) -> ServerOptions:
     """The embedded server on free ports."""
-    return ServerOptions(repository, grpc_port=0, metrics_port=0, tritonserver="embedded")
+    return ServerOptions(
+        repository, grpc_port=0, metrics_port=0, tritonserver="embedded", variant=variant
+    )

@@ -6,8 +6,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +22,7 @@ from bench.morphface.recall import NEIGHBOURS
 from bench.morphface.report import evidence_json, evidence_section
 from bench.morphface.settings import SETTINGS
 from bench.morphface.store import Store
-from bench.serving import BUILD, server_options
+from bench.serving import BUILD, run_export, server_options
 from mien import Client, MienError
 from mien_server.serve import Server
 from mien_starter.errors import StarterError
@@ -144,7 +142,7 @@ def make_pictures(
     with Client(address) as client, triton.InferenceServerClient(address) as graphs:
         plan = _plan(arguments, graphs)
         keep_plan(arguments.out, plan)
-        people = find_people(arguments.out, plan, photographs, client)
+        people = find_people(arguments.out, plan, photographs, client, groups=arguments.people)
         reader = PictureReader(served_infer(graphs))
         with counting(console, "photographs", plan.identities, "people") as on_progress:
             read_photographs(photographs, people, reader, store, on_progress)
@@ -190,11 +188,6 @@ def _address(arguments: argparse.Namespace, console: Console) -> Iterator[str]:
     if repository is None:
         repository = BUILD / "starter"
         console.print("building a repository with the starter weights")
-        build = [sys.executable, "-m", "mien_export", "build", "--to", str(repository)]
-        done = subprocess.run(
-            [*build, "--weights", "starter"], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise ValueError(f"mien-export build failed: {done.stderr or done.stdout}")
+        run_export("build", "--to", str(repository), "--weights", "starter")
     with Server(server_options(repository)) as server:
         yield server.grpc_address

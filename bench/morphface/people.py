@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from bench.morphface.plan import Plan, write_json
+from bench.morphface.plan import GROUPS, Plan, write_json
 from bench.morphface.store import png_from_image
 from mien import Client, NewIdentity, NoFaceError
 from mien_starter.evaluation.landmarks import landmark_errors
@@ -46,7 +46,14 @@ class People:
     new: tuple[NewIdentity, ...]
 
 
-def find_people(folder: Path, plan: Plan, photographs: Photographs, client: Client) -> People:
+def find_people(
+    folder: Path,
+    plan: Plan,
+    photographs: Photographs,
+    client: Client,
+    *,
+    groups: Sequence[str] = GROUPS,
+) -> People:
     """Choose people, once: what a folder holds is kept.
 
     Args:
@@ -54,30 +61,31 @@ def find_people(folder: Path, plan: Plan, photographs: Photographs, client: Clie
         plan: of the run.
         photographs: of `plan.data`.
         client: of the server.
+        groups: that are wanted; those in photographs are chosen in any case.
 
     Raises:
         ValueError: the data set has too few people whose face the server finds.
         mien.MienError: the server cannot find as many new people, or does not answer.
     """
     path = folder / PEOPLE_FILE
-    if not path.is_file():
+    content = json.loads(path.read_text()) if path.is_file() else {}
+    if "photographed" not in content:
         real = _referenced(plan.identities, photographs, client)
+        content["photographed"] = [[person.identity, person.reference] for person in real]
+        write_json(path, content)
+    if "new" in groups and "new" not in content:
         sampled = client.sample_identities(
             plan.identities, seed=plan.seed, max_similarity=plan.max_similarity
         )
-        content = {
-            "photographed": [[person.identity, person.reference] for person in real],
-            "new": list(sampled.seeds),
-        }
+        content["new"] = list(sampled.seeds)
         write_json(path, content)
-    content = json.loads(path.read_text())
     rows = dict(_rows_of_people(photographs))
     return People(
         tuple(
             RealPerson(identity, reference, tuple(r for r in rows[identity] if r != reference))
             for identity, reference in content["photographed"]
         ),
-        tuple(NewIdentity(seed) for seed in content["new"]),
+        tuple(NewIdentity(seed) for seed in content.get("new", ())),
     )
 
 
