@@ -17,21 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien_server.batch_answers import Answer, answers_of_rows, text_rows
-from mien_server.deca_codes import CODE_COUNT, CODE_PARTS, code_parts, head_inputs
+from mien_server.deca_codes import CODE_COUNT, code_parts, head_inputs
 from mien_server.deca_crop import DECA_SIZE_PX
 from mien_server.errors import ServingError
+from mien_server.fit_encoding import FitEncoders, encoded_faces, sources_of
 from mien_server.images import ImageLimits, decode_image
 from mien_server.model_call import CallModels, ModelCall
 from mien_server.options import OnError
 from mien_server.overlay import draw_overlay, framing_cameras, image_from_render
 from mien_server.rendering import pixels_from_image, project
-from mien_server.shape_sources import (
-    SHAPE_COUNT,
-    ShapeSource,
-    mixed_shapes,
-    refitted_cameras,
-    shape_source_option,
-)
+from mien_server.shape_sources import SHAPE_COUNT, refitted_cameras
 from mien_server.warping import moved
 
 __all__ = ["FitRequest", "fit_requests"]
@@ -42,10 +37,6 @@ FOUND_OUTPUTS = ("box_xyxy", "landmarks", "landmarks_68", "face_count", "error")
 CROPPER_OUTPUTS = ("face_224", "image_from_face_224", *FOUND_OUTPUTS)
 LANDMARKS = "contour_landmarks_3d"
 HEAD_OUTPUTS = ("vertices", LANDMARKS)
-BROKEN_CODES = (
-    "deca_encoder or mica_encoder answered with codes that are no finite numbers; look at the "
-    "photograph, and at the precision and the weights behind fit_faces"
-)
 # face_cropper has looked at the header already.
 NO_LIMITS = ImageLimits(max_pixels=2**62, max_bytes=2**62, min_side_px=1)
 
@@ -70,14 +61,18 @@ class FitRequest:
 
 
 def fit_requests(
-    requests: Sequence[FitRequest], call_models: CallModels, *, has_mica: bool, untrained: bool
+    requests: Sequence[FitRequest],
+    call_models: CallModels,
+    *,
+    encoders: FitEncoders,
+    untrained: bool,
 ) -> list[Answer]:
     """Fit the photographs of all requests with one call of each model.
 
     Args:
         requests: the batch.
         call_models: makes calls of other models at once.
-        has_mica: whether mica_encoder is among them.
+        encoders: what codes and shapes are read with.
         untrained: handed through to the caller.
 
     Returns:
@@ -92,11 +87,11 @@ def fit_requests(
         [np.full(len(request.image), "overlay" in request.outputs) for request in requests]
     )
     asked = list(chain.from_iterable(request.shape_sources for request in requests))
-    sources, refusals = _sources(asked, has_mica=has_mica)
-    faces = dict(call_models([_crop_call(image, policies, has_mica=has_mica)])[0])
+    sources, refusals = sources_of(asked, encoders)
+    faces = dict(call_models([_crop_call(image, policies, has_mica=encoders.has_mica)])[0])
     faces |= {"image": image[:, 0], "wants_overlay": wants_overlay, "source": sources}
     faces["error"] = np.where(refusals == b"", faces["error"], refusals)
-    faces |= _encoded(faces, call_models)
+    faces |= encoded_faces(faces, encoders, call_models)
     good = np.flatnonzero(faces["error"][:, 0] == b"")
     rows = {name: faces[name] for name in FOUND_OUTPUTS} | _no_fits(len(image))
     if good.size:
@@ -109,17 +104,6 @@ def fit_requests(
     return [_answer(request, own) for request, own in zip(requests, answers, strict=True)]
 
 
-def _sources(asked: Sequence[str], *, has_mica: bool) -> tuple[Array, Array]:
-    """(N,) the source of each shape, and (N, 1) refusals, b"" where there is none."""
-    sources, refusals = np.full(len(asked), ShapeSource.DECA), text_rows([b""] * len(asked))
-    for index, value in enumerate(asked):
-        try:
-            sources[index] = shape_source_option(value, has_mica=has_mica)
-        except ServingError as refusal:
-            refusals[index, 0] = str(refusal).encode()
-    return sources, refusals
-
-
 def _crop_call(image: Array, policies: Sequence[str], *, has_mica: bool) -> ModelCall:
     on_error = [OnError.REPORT.value] * len(image)
     texts = {"face_policy": policies, "on_error": on_error}
@@ -128,36 +112,11 @@ def _crop_call(image: Array, policies: Sequence[str], *, has_mica: bool) -> Mode
     return ModelCall("face_cropper", {"image": image, **inputs}, outputs)
 
 
-def _encoded(faces: Mapping[str, Array], call_models: CallModels) -> dict[str, Array]:
-    """Codes and shapes of the faces that were found, NaN elsewhere, and the errors by now."""
-    errors, sources = faces["error"].copy(), faces["source"]
-    codes = np.full((len(errors), CODE_COUNT), np.nan, np.float32)
-    mica = np.full((len(errors), SHAPE_COUNT), np.nan, np.float32)
-    found = np.flatnonzero(errors[:, 0] == b"")
-    also = found[sources[found] != ShapeSource.DECA]
-    if found.size:
-        crops = {"face_224": faces["face_224"][found]}
-        calls = [ModelCall("deca_encoder", crops, ("codes",))]
-        if also.size:
-            aligned = {"crop_112": faces["crop_112"][also]}
-            calls.append(ModelCall("mica_encoder", aligned, ("shape",)))
-        answered = call_models(calls)
-        codes[found] = answered[0]["codes"]
-        if also.size:
-            mica[also] = answered[1]["shape"]
-    shape = mixed_shapes(codes[:, CODE_PARTS["shape"]], mica, list(sources))
-    finite = np.isfinite(codes).all(axis=1) & np.isfinite(shape).all(axis=1)
-    broken = found[~finite[found]]
-    codes[broken] = shape[broken] = np.nan
-    errors[broken, 0] = str(ServingError("MODEL_FAILED", BROKEN_CODES)).encode()
-    return {"codes": codes, "shape": shape, "error": errors}
-
-
 def _fits(faces: Mapping[str, Array], call_models: CallModels) -> dict[str, Array]:
     """Outputs of N faces with codes; the overlay is empty where it is not wanted."""
     shape, to_image = faces["shape"], faces["image_from_face_224"]
     drawn = np.flatnonzero(faces["wants_overlay"])
-    reshaped = np.flatnonzero(faces["source"] != ShapeSource.DECA)
+    reshaped = np.flatnonzero(faces["is_reshaped"])
     calls = [ModelCall("flame_decoder", head_inputs(faces["codes"], shape), HEAD_OUTPUTS)]
     if reshaped.size:
         own = head_inputs(faces["codes"][reshaped])

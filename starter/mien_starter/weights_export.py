@@ -105,13 +105,19 @@ def _parity(
     return report.outputs
 
 
-def update_starter(graph: str, network: str, path: Path) -> bool:
+def update_starter(
+    graph: str,
+    network: str,
+    path: Path,
+    parameters: Mapping[str, Mapping[str, str]] | None = None,
+) -> bool:
     """Enter the file into ``starter.json`` beside it.
 
     Args:
         graph: its name.
         network: which of its networks the file belongs to.
         path: of the file.
+        parameters: values by model and parameter that belong to these weights.
 
     Returns:
         True where parameters of the former weights were dropped: a threshold belongs to the
@@ -119,17 +125,18 @@ def update_starter(graph: str, network: str, path: Path) -> bool:
     """
     table = path.with_name(STARTER_FILE)
     entries: dict[str, Any] = json.loads(table.read_text()) if table.is_file() else {}
-    had_parameters = bool(entries.get(graph, {}).get("parameters"))
+    before = entries.get(graph, {}).get("parameters", {})
     entries[graph] = {
         "network": network,
         "file": path.name,
         "licence": LICENCE,
         "allow_commercial": True,
+        **({"parameters": parameters} if parameters else {}),
     }
     unfinished = table.with_name(f".{table.name}.{os.getpid()}")
     unfinished.write_text(json.dumps(dict(sorted(entries.items())), indent=2) + "\n")
     os.replace(unfinished, table)
-    return had_parameters
+    return bool(before) and before != parameters
 
 
 def write_card(

@@ -2,7 +2,7 @@
 """Models behind `fit_faces` whose answers are known: the head is a disc of rings.
 
 Everything about a photograph follows from the colour of its first pixel: where the crop lies, and
-what the encoder says of it.
+what the encoder says of it. In the mirror image of a crop it sees somebody else.
 """
 
 import io
@@ -18,6 +18,7 @@ RENDER_PX = 512
 RADIUS_M = 0.1
 HEAD_RGB = (1.0, 0.25, 0.5)
 VERTICES = 40
+MIRRORED = 500  # between the seeds of a face and of its mirror image
 
 
 def photograph(seed=0, size=(300, 260)):
@@ -85,7 +86,7 @@ class PlantedModels:
         good = not encoded.startswith(b"bad")
         seed = seed_of(encoded) if good else 0
         numbers = {
-            "face_224": np.full((3, 224, 224), seed),
+            "face_224": np.repeat([seed, seed + MIRRORED], 112) + np.zeros((3, 224, 1)),
             "crop_112": np.full((3, 112, 112), seed),
             "image_from_face_224": image_from_crop(seed),
             "box_xyxy": np.arange(4) + seed,

@@ -7,9 +7,11 @@ from PIL import Image
 
 from mien_server.deca_codes import CODE_PARTS, head_inputs
 from mien_server.errors import ServingError
+from mien_server.fit_encoding import FitEncoders
 from mien_server.fit_pipeline import FitRequest, fit_requests
 from tests.server.planted_fits import (
     HEAD_RGB,
+    MIRRORED,
     VERTICES,
     PlantedModels,
     codes_of,
@@ -36,8 +38,9 @@ def request(*images, on_error="raise", policy="largest", source="", outputs=NUMB
     )
 
 
-def fit(*requests, models=None, has_mica=False):
-    return fit_requests(requests, models or PlantedModels(), has_mica=has_mica, untrained=True)
+def fit(*requests, models=None, has_mica=False, mirrored=False):
+    encoders = FitEncoders(has_mica, mirrored_shape=mirrored)
+    return fit_requests(requests, models or PlantedModels(), encoders=encoders, untrained=True)
 
 
 def head_in_metres(seed):
@@ -166,6 +169,42 @@ def test_a_head_of_another_shape_lies_where_deca_saw_one():
     np.testing.assert_allclose(own["fitted_landmarks_68"], other["fitted_landmarks_68"], atol=1e-3)
     projected = in_image(other["vertices"][0], 3, other["codes"][0])
     np.testing.assert_allclose(other["vertices_px"][0], projected, atol=1e-3)
+
+
+@pytest.mark.parametrize(("source", "share"), [("deca", 0.0), ("mean", 0.5)])
+def test_the_mirror_image_has_a_say_in_the_shape_and_in_nothing_else(source, share):
+    models = PlantedModels()
+    (answer,) = fit(
+        request(photograph(3), source=source), models=models, has_mica=True, mirrored=True
+    )
+
+    both = (codes_of(3)[:100] + codes_of(3 + MIRRORED)[:100]) / 2
+    wanted = (1 - share) * np.pad(both, (0, 200)) + share * shape_of(3)
+    np.testing.assert_allclose(answer["shape"][0], wanted, atol=1e-7)
+    camera = CODE_PARTS["camera"]
+    np.testing.assert_array_equal(answer["codes"][0, 100 : camera.start], codes_of(3)[100:206])
+    np.testing.assert_array_equal(answer["codes"][0, camera.stop :], codes_of(3)[camera.stop :])
+    (plain,) = fit(request(photograph(3), source="deca"), has_mica=True)
+    np.testing.assert_allclose(
+        answer["fitted_landmarks_68"], plain["fitted_landmarks_68"], atol=1e-3
+    )
+    assert len(models.inputs_of("deca_encoder")["face_224"]) == 2
+
+
+def test_only_faces_whose_shape_deca_tells_are_mirrored():
+    models = PlantedModels()
+    sources = ["mica", "deca", "mean", "deca"]
+    requests = [request(photograph(n), source=source) for n, source in enumerate(sources)]
+    requests.append(request(b"bad", source="deca", on_error="report"))
+
+    together = fit(*requests, models=models, has_mica=True, mirrored=True)
+
+    first = models.inputs_of("deca_encoder")["face_224"][:, 0, 0, 0]
+    assert first.tolist() == [0, 1, 2, 3, 1 + MIRRORED, 2 + MIRRORED, 3 + MIRRORED]
+    for asked, answer in zip(requests, together, strict=True):
+        (alone,) = fit(asked, has_mica=True, mirrored=True)
+        for name in NUMBERS if asked is not requests[-1] else ():
+            np.testing.assert_array_equal(answer[name], alone[name])
 
 
 def test_sources_of_one_batch_do_not_mix():

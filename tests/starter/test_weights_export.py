@@ -10,6 +10,7 @@ from mien_export.starter_weights import read_starter_weights
 from mien_starter import weights_export
 from mien_starter.errors import StarterError
 from mien_starter.evaluation.networks import predictor, wrapped
+from mien_starter.recipes import parameters_of
 from mien_starter.weights_export import half_size, update_starter, write_card, write_weights
 
 NAME = "face_landmarker"
@@ -99,6 +100,18 @@ def test_new_weights_lose_the_threshold_of_the_former_ones(tmp_path):
 
     assert update_starter("face_recognizer", "iresnet18_narrow", path)
     assert "parameters" not in json.loads(table.read_text())["face_recognizer"]
+
+
+def test_parameters_that_belong_to_a_recipe_are_entered_and_stay(tmp_path):
+    path = tmp_path / "deca_encoder.safetensors"
+    path.write_bytes(b"")
+    parameters = parameters_of("deca_encoder")
+
+    assert parameters == {"fit_faces": {"mirrored_shape": "true"}}
+    assert not update_starter("deca_encoder", "resnet16_half", path, parameters)
+    assert not update_starter("deca_encoder", "resnet16_half", path, parameters)
+    assert read_starter_weights(tmp_path)["deca_encoder"].parameters == parameters
+    assert parameters_of("face_landmarker") == {}
 
 
 def test_the_card_says_what_it_is_made_of_and_how_well_it_does(tensors, crops, tmp_path):

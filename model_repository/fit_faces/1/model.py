@@ -5,6 +5,7 @@ from typing import Any
 
 from mien_server import triton_adapter as triton
 from mien_server.contract import ModelContract
+from mien_server.fit_encoding import FitEncoders
 from mien_server.fit_pipeline import FitRequest, fit_requests
 
 
@@ -14,7 +15,10 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         contract = ModelContract.from_json(args["model_config"])
         self.untrained = contract.flag("untrained")
-        self.has_mica = contract.parameter("mica_encoder") != "none"
+        self.encoders = FitEncoders(
+            has_mica=contract.parameter("mica_encoder") != "none",
+            mirrored_shape=contract.flag("mirrored_shape"),
+        )
 
     def execute(self, requests: list[Any]) -> list[Any]:
         return triton.answer_wanted(requests, self.fit)
@@ -24,7 +28,7 @@ class TritonPythonModel:
         return fit_requests(
             [*map(fit_request, requests)],
             triton.call_models,
-            has_mica=self.has_mica,
+            encoders=self.encoders,
             untrained=self.untrained,
         )
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mien_starter.commands.evaluate import FIGURES_FILE
 from mien_starter.commands.train import DEFAULT_WORK, require_data
-from mien_starter.recipes import NAMES, WITHOUT_PHOTOGRAPHS, network_of
+from mien_starter.recipes import NAMES, WITHOUT_PHOTOGRAPHS, network_of, parameters_of
 
 STARTER_WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 COMPARED = 64  # photographs on which the stored weights must compute what was trained
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     figures = load_figures(work / FIGURES_FILE, about)
     for graph, tensors in states.items():
         path, parity = write_weights(graph, tensors, examples[graph], arguments.to)
-        dropped = update_starter(graph, network_of(graph), path)
+        dropped = update_starter(graph, network_of(graph), path, parameters_of(graph))
         card = write_card(graph, path, about, parity, figures)
         console.print(f"{path} ({path.stat().st_size / 1e6:.1f} MB), {card.name}", highlight=False)
         if dropped:

@@ -19,6 +19,7 @@ __all__ = [
     "WITHOUT_PHOTOGRAPHS",
     "RecipeModule",
     "network_of",
+    "parameters_of",
     "recipe_module",
     "recipe_of",
 ]
@@ -39,7 +40,11 @@ WITHOUT_PHOTOGRAPHS = ("emotion_mlp",)
 
 
 class RecipeModule(Protocol):
-    """What a module of this package offers."""
+    """What a module of this package offers.
+
+    It may also have ``PARAMETERS``, by graph the values of models' parameters, by model, that
+    belong to its weights.
+    """
 
     RECIPE: Recipe
     GRAPHS: Mapping[str, str]  # what it trains -> its name for `mien-export build --network`
@@ -79,3 +84,15 @@ def network_of(graph: str) -> str:
         KeyError: no recipe trains the graph.
     """
     return recipe_module(recipe_of(graph)).GRAPHS[graph]
+
+
+def parameters_of(graph: str) -> Mapping[str, Mapping[str, str]]:
+    """Values by model and parameter that belong to the weights of a graph.
+
+    Raises:
+        KeyError: no recipe trains the graph.
+    """
+    stated: Mapping[str, Mapping[str, Mapping[str, str]]] = getattr(
+        recipe_module(recipe_of(graph)), "PARAMETERS", {}
+    )
+    return stated.get(graph, {})

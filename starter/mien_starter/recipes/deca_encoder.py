@@ -33,6 +33,8 @@ from mien_starter.training.landmark_losses import landmark_unit
 from mien_starter.training.recipe import Arrays, Recipe, Task, Tensors
 
 GRAPHS = {"deca_encoder": "resnet16_half"}
+# People of this world are symmetric, and so is every shape component of their head.
+PARAMETERS = {"deca_encoder": {"fit_faces": {"mirrored_shape": "true"}}}
 RECIPE = Recipe(
     steps=24000,
     batch=64,
