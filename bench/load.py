@@ -20,19 +20,21 @@ class Load:
     Attributes:
         per_s: requests finished per second.
         p50_ms: median latency.
+        p95_ms: 95th percentile.
         p99_ms: 99th percentile.
         count: requests.
     """
 
     per_s: float
     p50_ms: float
+    p95_ms: float
     p99_ms: float
     count: int
 
 
 def _load(latencies_s: list[float], elapsed_s: float) -> Load:
-    p50_ms, p99_ms = np.percentile(latencies_s, [50, 99]) * 1e3
-    return Load(len(latencies_s) / elapsed_s, float(p50_ms), float(p99_ms), len(latencies_s))
+    p50_ms, p95_ms, p99_ms = (float(ms) for ms in np.percentile(latencies_s, [50, 95, 99]) * 1e3)
+    return Load(len(latencies_s) / elapsed_s, p50_ms, p95_ms, p99_ms, len(latencies_s))
 
 
 def loop_load(call: Callable[[], object], seconds: float) -> Load:
@@ -85,6 +87,7 @@ def median_load(loads: list[Load]) -> Load:
     return Load(
         per_s=float(np.median([load.per_s for load in loads])),
         p50_ms=float(np.median([load.p50_ms for load in loads])),
+        p95_ms=float(np.median([load.p95_ms for load in loads])),
         p99_ms=float(np.median([load.p99_ms for load in loads])),
         count=sum(load.count for load in loads),
     )
