@@ -13,6 +13,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
+from bench.avatars.quality import add_arguments as add_quality_arguments
+from bench.avatars.quality import run_avatar_quality
+from bench.avatars.speed import run_avatar_bench
+from bench.avatars.speed_report import speed_section
 from bench.generate import run_generate_bench
 from bench.morphface.command import add_arguments as add_morphface_arguments
 from bench.morphface.command import run_morphface_bench
@@ -75,6 +79,13 @@ def _generate(arguments: argparse.Namespace, command: str, console: Console) -> 
     return generate_section(bench, command)
 
 
+def _avatar(arguments: argparse.Namespace, command: str, console: Console) -> str:
+    bench = run_avatar_bench(
+        arguments.repository, rounds=arguments.rounds, seconds=arguments.seconds, console=console
+    )
+    return speed_section(bench, command)
+
+
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--append", type=Path, metavar="FILE", help="add the section to this file")
@@ -114,6 +125,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_sampling_arguments(sampling)
     sampling.set_defaults(run=run_sampling_bench)
+    avatar = suites.add_parser("avatar", parents=[common], help="speed of avatars against a loop")
+    avatar.add_argument("--repository", type=Path, metavar="DIR", help="(default the starter's)")
+    avatar.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
+    avatar.add_argument("--seconds", type=float, default=15, help="per figure and round")
+    avatar.set_defaults(run=_avatar)
+    quality = suites.add_parser(
+        "avatar_quality", parents=[common], help="tables 4.1 and 4.2 on people of our own"
+    )
+    add_quality_arguments(quality)
+    quality.set_defaults(run=run_avatar_quality)
     return parser
 
 
