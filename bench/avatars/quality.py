@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from bench.morphface.plan import write_json
 from bench.morphface.store import png_from_image
 from bench.photographs import portraits
 from bench.serving import BUILD
-from mien import Avatar, AvatarQuality, Client, MienError, NoFaceError
+from mien import Avatar, Client, MienError, NoFaceError
 from mien_export.errors import CheckpointError
 from mien_server.threads import available_cores
 from mien_starter.errors import StarterError
@@ -53,6 +53,7 @@ How good avatars are, through a server's gRPC endpoint: without --address one is
   python -m bench avatar_quality --data DIR
 """
 FIGURES_FILE = "quality.json"
+PARTS = ("likeness", "expressions", "sliders")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +63,18 @@ class Quality:
     Attributes:
         people: how many.
         splits: that they belong to.
-        likeness: of their photographs.
-        portrait: what the server says of the astronaut's avatar.
-        portrait_lpips: likewise; None where it was not asked for.
+        likeness: of their photographs; None, as the following, where it was not asked for.
+        portrait: by column, the same of the portrait of the astronaut.
         distances: of the heads of those who show emotions.
         sliders: of some of their avatars.
     """
 
     people: int
     splits: tuple[str, ...]
-    likeness: Likenesses
-    portrait: AvatarQuality
-    portrait_lpips: float | None
-    distances: Distances
-    sliders: Sliders
+    likeness: Likenesses | None
+    portrait: Mapping[str, float | None]
+    distances: Distances | None
+    sliders: Sliders | None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,6 +112,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs=2,
         metavar=("ALEXNET", "LINEAR"),
         help="weights of torchvision's AlexNet, and of LPIPS 0.1 on it",
+    )
+    add(
+        "--parts",
+        nargs="+",
+        choices=PARTS,
+        default=list(PARTS),
+        metavar="PART",
+        help=f"some of {', '.join(PARTS)} (default all)",
     )
     add("--out", type=Path, default=BUILD / "avatars", metavar="DIR", help="(default %(default)s)")
 
@@ -196,26 +203,29 @@ def _measured(
     console: Console,
 ) -> Quality:
     assets, portrait = default_assets(), portraits()[0]
-    identities = photographs.labels["identity"][list(rows)].tolist()
-    people = list(dict.fromkeys(identities))
+    people = list(dict.fromkeys(photographs.labels["identity"][list(rows)].tolist()))
+    likeness = distances = sliders = None
     with Client(address) as client, triton.InferenceServerClient(address) as graphs:
-        heads, yardstick = ServedHeads(graphs, assets.head), Yardstick.of(assets)
-        with counting(console, "likeness", len(rows), "photographs") as update:
-            likeness = measure_likeness(client, photographs, rows, lpips=lpips, on_progress=update)
-        own = client.avatar(portrait)
-        total = len(people) * arguments.emotions * len(VIEWS_DEG)
-        shown = draw_shown(people, arguments.emotions, World(assets=assets))
-        with counting(console, "expressions", total, "photographs") as update:
-            distances = measure_expressions(client, heads, yardstick, shown, update)
-        slid = [own, *_avatars(client, photographs, rows, arguments.slid - 1)]
-        with counting(console, "sliders", len(slid), "avatars") as update:
-            sliders = measure_sliders(slid, heads, assets.head, update)
+        heads, own = ServedHeads(graphs, assets.head), client.avatar(portrait)
+        if "likeness" in arguments.parts:
+            with counting(console, "likeness", len(rows), "photographs") as update:
+                likeness = measure_likeness(
+                    client, photographs, rows, lpips=lpips, on_progress=update
+                )
+        if "expressions" in arguments.parts:
+            total = len(people) * arguments.emotions * len(VIEWS_DEG)
+            shown = draw_shown(people, arguments.emotions, World(assets=assets))
+            with counting(console, "expressions", total, "photographs") as update:
+                distances = measure_expressions(client, heads, Yardstick.of(assets), shown, update)
+        if "sliders" in arguments.parts:
+            slid = [own, *_avatars(client, photographs, rows, arguments.slid - 1)]
+            with counting(console, "sliders", len(slid), "avatars") as update:
+                sliders = measure_sliders(slid, heads, assets.head, update)
     return Quality(
         people=len(people),
         splits=tuple(photographs.splits),
         likeness=likeness,
-        portrait=own.quality,
-        portrait_lpips=lpips(portrait) if lpips else None,
+        portrait={**own.quality.to_dict(), "lpips": lpips(portrait) if lpips else None},
         distances=distances,
         sliders=sliders,
     )

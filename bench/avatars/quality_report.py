@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.avatars.expressions import KINDS, MEAN_HEAD, ON_TRUE_HEAD, Distances
-from bench.avatars.likeness import COLUMNS, spread_of
+from bench.avatars.likeness import COLUMNS, Likenesses, spread_of
 from bench.avatars.scans import Alignment
 from bench.avatars.shown import VIEWS_DEG
 from bench.avatars.sliders import STEPS, Sliders
@@ -44,52 +44,43 @@ def quality_section(quality: Quality, command: str) -> str:
         f"{datetime.date.today().isoformat()}, `{command}`.",
         f"Machine: {machine()}.",
         f"Versions: {versions()}.",
-        "",
-        "### Likeness (table 4.1)",
-        "",
-        *_likeness(quality),
-        "",
-        "### Expressions (table 4.2)",
-        "",
-        *_expressions(quality.distances),
-        "",
-        "### Sliders",
-        "",
-        *_sliders(quality.sliders),
-        "",
     ]
-    return "\n".join(lines)
+    if quality.likeness is not None:
+        lines += ["", "### Likeness (table 4.1)", "", *_likeness(quality, quality.likeness)]
+    if quality.distances is not None:
+        lines += ["", "### Expressions (table 4.2)", "", *_expressions(quality.distances)]
+    if quality.sliders is not None:
+        lines += ["", "### Sliders", "", *_sliders(quality.sliders)]
+    return "\n".join([*lines, ""])
 
 
 def quality_json(quality: Quality) -> dict[str, Any]:
-    """JSON-ready values."""
-    likeness, distances = quality.likeness, quality.distances
-    return {
-        "people": quality.people,
-        "splits": list(quality.splits),
-        "likeness": {
-            "figures": {name: _spread_json(found) for name, found in likeness.figures.items()},
+    """JSON-ready values, of what was measured."""
+    found: dict[str, Any] = {"people": quality.people, "splits": list(quality.splits)}
+    if (likeness := quality.likeness) is not None:
+        found["likeness"] = {
+            "figures": {name: _spread_json(known) for name, known in likeness.figures.items()},
             "same_difd": _spread_json(likeness.same_difd),
             "other_difd": _spread_json(likeness.other_difd),
             "refused": dict(likeness.refused),
             "elsewhere": likeness.elsewhere,
-        },
-        "portrait": {**quality.portrait.to_dict(), "lpips": quality.portrait_lpips},
-        "distances_mm": [
+        }
+        found["portrait"] = dict(quality.portrait)
+    if (distances := quality.distances) is not None:
+        found["distances_mm"] = [
             {"row": row, "view": view, "alignment": how.value, **_cells_json(mm)}
             for (row, view, how), mm in distances.mm.items()
-        ],
-        "photographs": dict(distances.photographs),
-        "lost": dict(distances.lost),
-        "sliders": dataclasses.asdict(quality.sliders),
-    }
+        ]
+        found["photographs"] = dict(distances.photographs)
+        found["lost"] = dict(distances.lost)
+    if quality.sliders is not None:
+        found["sliders"] = dataclasses.asdict(quality.sliders)
+    return found
 
 
-def _likeness(quality: Quality) -> list[str]:
-    found = quality.likeness
+def _likeness(quality: Quality, found: Likenesses) -> list[str]:
     names = [name for name in COLUMNS if name in found.figures]
     spreads = {name: spread_of(found.figures[name]) for name in names}
-    portrait = {**vars_of(quality.portrait), "lpips": quality.portrait_lpips}
     count = spreads["difd"][2]
     refused = ", ".join(f"{number} with {code}" for code, number in found.refused.items())
     below = float((found.figures["difd"] < SAME_PERSON_DIFD).mean())
@@ -98,7 +89,7 @@ def _likeness(quality: Quality) -> list[str]:
             f"{count} photographs, mean ± deviation",
             *(f"{_text(n, spreads[n][0])} ± {_text(n, spreads[n][1])}" for n in names),
         ],
-        ["portrait of the astronaut", *(_text(n, portrait[n]) for n in names)],
+        ["portrait of the astronaut", *(_text(n, quality.portrait.get(n)) for n in names)],
         ["*thesis, other faces*", *(_text(n, PAPER.get(n)) for n in names)],
     ]
     same, other = spread_of(found.same_difd), spread_of(found.other_difd)
@@ -137,13 +128,13 @@ def _expressions(distances: Distances) -> list[str]:
 
 def _sliders(found: Sliders) -> list[str]:
     rows = [
-        [name, f"{found.moved_mm[name]:.2f}", f"{found.elsewhere_mm[name]:.3f}"]
+        [name, f"{found.moved_mm[name]:.2f}", f"{found.beyond_mm[name]:.3f}"]
         for name in found.moved_mm
     ]
     return [
         f"{found.avatars} avatars, each slider in {STEPS} steps to 1.",
         "",
-        *_table(["slider", "moves the face by, mm", "farthest elsewhere, mm"], rows),
+        *_table(["slider", "moves the face by, mm", "anything beyond its actions, mm"], rows),
         "",
         f"{found.rising:.2%} of the steps move the face farther than the one before, and "
         f"{found.expected:.1%} of the movements that an emotion is known by go the right way.",
@@ -151,11 +142,6 @@ def _sliders(found: Sliders) -> list[str]:
         f"sliders at 0 move {found.zero_mm:.2g} mm; an emotion differs by {found.order_mm:.2g} mm",
         "where another one was worn before.",
     ]
-
-
-def vars_of(portrait: Any) -> dict[str, float]:
-    """Attributes of a dataclass with slots."""
-    return {part.name: getattr(portrait, part.name) for part in dataclasses.fields(portrait)}
 
 
 def _cells(mm: Any) -> tuple[float, float, float]:

@@ -23,13 +23,11 @@ from mien_export.head_model import HeadModel
 from mien_starter.emotions.faces import codes_of_actions
 from mien_starter.emotions.movements import Faces, actions_of_emotions, as_expected, movements_mm
 
-__all__ = ["Sliders", "at_rest_in", "measure_sliders", "reaches_of_emotions"]
+__all__ = ["Sliders", "at_rest_in", "measure_sliders", "reaches_mm"]
 
 Array = NDArray[Any]
 
 STEPS = 20
-# What an action moves by less on the mean head, it does not move.
-_STILL_MM = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +39,8 @@ class Sliders:
         moved_mm: by emotion, mean movement of the face at 1.
         rising: share of steps that move the face farther than the step before.
         expected: share of the movements an emotion is known by that go the right way at 1.
-        elsewhere_mm: by emotion, the farthest that anything moves at 1 which none of its own
-            actions moves.
+        beyond_mm: by emotion, the farthest that anything moves at 1 beyond what the emotion's own
+            actions can move it there.
         rest_mm: the farthest that the file's head at rest moved through any emotion.
         zero_mm: the farthest that anything moves where all sliders are at 0.
         order_mm: the farthest that an emotion differs if another one was worn before.
@@ -52,22 +50,22 @@ class Sliders:
     moved_mm: Mapping[str, float]
     rising: float
     expected: float
-    elsewhere_mm: Mapping[str, float]
+    beyond_mm: Mapping[str, float]
     rest_mm: float
     zero_mm: float
     order_mm: float
 
 
-def reaches_of_emotions(head: HeadModel) -> NDArray[np.bool_]:
-    """(6, V) what any of an emotion's own actions moves on the mean head."""
+def reaches_mm(head: HeadModel) -> NDArray[np.float64]:
+    """(6, V) how far an emotion's own actions, all of them in full, can move the mean head."""
     count = len(head.action_names)
     shape = np.zeros((count, 1), np.float32)
     codes = codes_of_actions(head, np.eye(count, dtype=np.float32))
     faces = Faces(head)
     moved = faces.decode(shape, codes)[0] - faces.decode(shape, np.zeros_like(codes))[0]
-    reach = np.linalg.norm(moved, axis=2) * 1000 > _STILL_MM
-    own = actions_of_emotions(head.action_names)
-    return np.stack([reach[actions].any(axis=0) for actions in own])
+    by_action = np.linalg.norm(moved.astype(np.float64), axis=2) * 1000
+    reaches: NDArray[np.float64] = actions_of_emotions(head.action_names) @ by_action
+    return reaches
 
 
 def at_rest_in(glb: bytes) -> NDArray[np.float64]:
@@ -90,10 +88,10 @@ def measure_sliders(
         head: the head model.
         on_progress: told how many avatars are done.
     """
-    reaches = reaches_of_emotions(head)
+    reaches = reaches_mm(head)
     face = head.regions["face"]
     moved: dict[str, list[float]] = {name: [] for name in EMOTION_NAMES}
-    elsewhere = dict.fromkeys(EMOTION_NAMES, 0.0)
+    beyond = dict.fromkeys(EMOTION_NAMES, 0.0)
     rising: list[Array] = []
     expected: list[Array] = []
     rest, zero, order = 0.0, 0.0, 0.0
@@ -111,7 +109,8 @@ def measure_sliders(
             moved[name].append(float(by_step[-1]))
             found = movements_mm(landmarks_68(head, neutral + full)[None], landmarks[None])
             expected.append(as_expected(name, found)[0])
-            elsewhere[name] = max(elsewhere[name], _farthest_mm(full[~reaches[index]]))
+            excess = np.linalg.norm(full, axis=1) * 1000 - reaches[index]
+            beyond[name] = max(beyond[name], float(excess.max()))
             after, code = heads.movement(code, np.eye(len(EMOTION_NAMES))[index])
             order = max(order, _farthest_mm(after - full))
             changed = avatar.with_emotion(np.eye(len(EMOTION_NAMES))[index].tolist())
@@ -122,7 +121,7 @@ def measure_sliders(
         moved_mm={name: float(np.mean(values)) for name, values in moved.items()},
         rising=float(np.mean(np.concatenate(rising))),
         expected=float(np.mean(np.concatenate(expected))),
-        elsewhere_mm=elsewhere,
+        beyond_mm=beyond,
         rest_mm=rest,
         zero_mm=zero,
         order_mm=order,
