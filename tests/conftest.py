@@ -29,8 +29,8 @@ def embedded(repository: Path) -> Server:
 # Files that share what is slow to make, or look for what a demo in this clone has left: one process
 # runs each group. Everything else is handed out file by file.
 TOGETHER = (
-    ("test_create_avatar.py", "test_demo.py", "test_mien_serve.py", "test_pipelines.py",
-     "test_readme.py", "test_starter_weights.py", "test_wire.py"),
+    ("test_avatar_figures.py", "test_create_avatar.py", "test_demo.py", "test_mien_serve.py",
+     "test_pipelines.py", "test_readme.py", "test_starter_weights.py", "test_wire.py"),
     ("test_face_networks.py", "test_generate_faces.py", "test_synthesize.py"),
 )  # fmt: skip
 
