@@ -98,10 +98,11 @@ def _likeness(quality: Quality, found: Likenesses) -> list[str]:
         "",
         f"People of the split {' and '.join(quality.splits)}. No avatar: "
         f"{refused or 'none was refused'}; {found.elsewhere} with something else taken for the",
-        "face. PSNR and SSIM are of the face within its landmarks, DIFD of the recogniser in use;",
-        f"the thesis takes FaceNet's. {below:.0%} are below its {SAME_PERSON_DIFD}, which says",
-        f"little: two photographs of one person are {same[0]:.2f} ± {same[1]:.2f} apart, of two",
-        f"people {other[0]:.2f} ± {other[1]:.2f}.",
+        "face. PSNR and SSIM are of the face within its landmarks, DIFD and cosine of the",
+        f"recogniser in use; the thesis takes FaceNet's. {below:.0%} are below its "
+        f"{SAME_PERSON_DIFD}, which",
+        f"says little: two photographs of one person are {same[0]:.2f} ± {same[1]:.2f} apart, of",
+        f"two people {other[0]:.2f} ± {other[1]:.2f}.",
         *([] if "lpips" in names else ["LPIPS was left out: nobody gave its weights (`--lpips`)."]),
     ]
 

@@ -56,15 +56,22 @@ class Sliders:
     order_mm: float
 
 
-def reaches_mm(head: HeadModel) -> NDArray[np.float64]:
-    """(6, V) how far an emotion's own actions, all of them in full, can move the mean head."""
-    count = len(head.action_names)
-    shape = np.zeros((count, 1), np.float32)
-    codes = codes_of_actions(head, np.eye(count, dtype=np.float32))
-    faces = Faces(head)
-    moved = faces.decode(shape, codes)[0] - faces.decode(shape, np.zeros_like(codes))[0]
+def reaches_mm(faces: Faces, shape: Array) -> NDArray[np.float64]:
+    """How far an emotion's own actions, all of them in full, can move a head.
+
+    Args:
+        faces: of the head model.
+        shape: (300,) of the person.
+
+    Returns:
+        (6, V) sums of what each action moves by itself.
+    """
+    names = faces.head.action_names
+    codes = codes_of_actions(faces.head, np.eye(len(names), dtype=np.float32))
+    shapes = np.tile(np.asarray(shape, np.float32), (len(names), 1))
+    moved = faces.decode(shapes, codes)[0] - faces.decode(shapes[:1], np.zeros_like(codes[:1]))[0]
     by_action = np.linalg.norm(moved.astype(np.float64), axis=2) * 1000
-    reaches: NDArray[np.float64] = actions_of_emotions(head.action_names) @ by_action
+    reaches: NDArray[np.float64] = actions_of_emotions(names) @ by_action
     return reaches
 
 
@@ -88,7 +95,7 @@ def measure_sliders(
         head: the head model.
         on_progress: told how many avatars are done.
     """
-    reaches = reaches_mm(head)
+    faces = Faces(head)
     face = head.regions["face"]
     moved: dict[str, list[float]] = {name: [] for name in EMOTION_NAMES}
     beyond = dict.fromkeys(EMOTION_NAMES, 0.0)
@@ -96,6 +103,7 @@ def measure_sliders(
     expected: list[Array] = []
     rest, zero, order = 0.0, 0.0, 0.0
     for done, avatar in enumerate(avatars, 1):
+        reaches = reaches_mm(faces, avatar.shape)
         neutral = heads.of(avatar).neutral
         landmarks = landmarks_68(head, neutral)
         still, code = heads.movement(avatar.avatar_code, np.zeros(len(EMOTION_NAMES)))

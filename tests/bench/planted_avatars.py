@@ -31,6 +31,7 @@ class PlantedAvatar:
 
     def __init__(self, number=0, vertices=None, strays_m=0.0, quality=(20.0, 0.8, 0.3)):
         self.avatar_code = f"{number}"
+        self.shape = np.zeros(300, np.float32)
         self._vertices = np.zeros((3, 3)) if vertices is None else np.asarray(vertices)
         self._strays = strays_m
         self.file = glb_of(self._vertices)

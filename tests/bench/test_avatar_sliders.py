@@ -4,6 +4,7 @@ import pytest
 
 from bench.avatars.shown import EMOTION_NAMES
 from bench.avatars.sliders import at_rest_in, measure_sliders, reaches_mm
+from mien_starter.emotions.movements import Faces
 from mien_starter.world.assets import default_assets
 from tests.bench.planted_avatars import PlantedAvatar, PlantedHeads, glb_of
 
@@ -21,7 +22,7 @@ def mouth(head):
 
 @pytest.fixture(scope="module")
 def reaches(head):
-    return reaches_mm(head)
+    return reaches_mm(Faces(head), np.zeros(300))
 
 
 def test_emotions_reach_their_own_part_of_the_face_and_none_the_scalp(head, reaches):
