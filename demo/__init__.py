@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make demo`: build a repository, serve it, verify real photographs, stop."""
+"""`make demo`: build a repository, serve it, verify real photographs, make an avatar, stop."""

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import psutil
 import pytest
+import trimesh
 from PIL import Image
 
 from mien_server.serve.repository import read_repository
@@ -55,10 +57,15 @@ def working_directory(process: psutil.Process) -> Path | None:
         return None
 
 
-def test_it_accepts_and_rejects_photographs_and_leaves_nothing_running():
+@pytest.fixture(scope="module")
+def done():
+    """A demo from its beginning to its end."""
     done = subprocess.run(COMMAND, cwd=ROOT, capture_output=True, text=True, check=False)
-
     assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def test_it_accepts_and_rejects_photographs_and_leaves_nothing_running(done):
     # Two photographs of a synthetic person, and of a real one; two people; no person.
     assert re.findall(r"^verdict +(.+)$", done.stdout, re.MULTILINE) == [
         "match", "no match", "match", "no match",
@@ -70,7 +77,20 @@ def test_it_accepts_and_rejects_photographs_and_leaves_nothing_running():
     with Image.open(BUILD / "demo.png") as picture:
         assert picture.height > 5 * 400
     assert re.search(r"fitted to within \d\.\d px", done.stdout)
+    similarity = re.search(r"^likeness +similarity (\S+), DIFD \d", done.stdout, re.MULTILINE)
+    assert float(similarity[1]) > 0.5
     assert left_over(set()) == []
+
+
+def test_it_leaves_an_avatar_behind_that_other_programs_open(done):
+    with Image.open(BUILD / "avatar.png") as picture:
+        assert picture.width > 4 * 300
+    scene = trimesh.load(BUILD / "avatar.glb")
+    with zipfile.ZipFile(BUILD / "avatar.zip") as archive:
+        positions = sum(line.startswith(b"v ") for line in archive.open("avatar.obj"))
+
+    assert sum(len(mesh.faces) for mesh in scene.geometry.values()) > 10_000
+    assert positions > 5_000
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
