@@ -21,16 +21,20 @@ def built(name: str, *options: str) -> Path:
     return path
 
 
-def embedded(repository: Path) -> Server:
-    """The real embedded Triton on a repository."""
-    return Server(ServerOptions(repository, grpc_port=0, metrics_port=0, tritonserver="embedded"))
+def embedded(repository: Path, hairstyles: Path | None = None) -> Server:
+    """The real embedded Triton on a repository, and on a folder that hairstyles are added to."""
+    options = ServerOptions(
+        repository, grpc_port=0, metrics_port=0, tritonserver="embedded", hairstyles=hairstyles
+    )
+    return Server(options)
 
 
 # Files that share what is slow to make, or look for what a demo in this clone has left: one process
 # runs each group. Everything else is handed out file by file.
 TOGETHER = (
-    ("test_avatar_figures.py", "test_create_avatar.py", "test_demo.py", "test_mien_serve.py",
-     "test_pipelines.py", "test_readme.py", "test_starter_weights.py", "test_wire.py"),
+    ("test_avatar_figures.py", "test_avatar_files.py", "test_client_avatar.py",
+     "test_create_avatar.py", "test_demo.py", "test_mien_serve.py", "test_pipelines.py",
+     "test_readme.py", "test_starter_weights.py", "test_wire.py"),
     ("test_face_networks.py", "test_generate_faces.py", "test_synthesize.py"),
 )  # fmt: skip
 
@@ -72,9 +76,9 @@ def starter_repository() -> Path:
 
 
 @pytest.fixture(scope="session")
-def starter_server(starter_repository: Path):
-    """On the starter weights."""
-    with embedded(starter_repository) as running:
+def starter_server(starter_repository: Path, tmp_path_factory: pytest.TempPathFactory):
+    """On the starter weights; hairstyles may be added."""
+    with embedded(starter_repository, tmp_path_factory.mktemp("hairstyles")) as running:
         yield running
 
 
