@@ -11,6 +11,7 @@
     │   └── InvalidOptionError      an option, deadline, address or key has a value not allowed
     ├── NoFaceError                 no face in an image, or one below the smallest served size
     ├── MultipleFacesError          several faces under face_policy="single"
+    ├── FaceTurnedAwayError         a face is turned too far to the side to be made an avatar of
     ├── DeadlineExceededError       no answer within deadline_s, retries included
     ├── RequestCancelledError       the call was cancelled, by this side or by the server
     ├── ServerError                 the server failed while working on a good request
@@ -39,6 +40,7 @@ __all__ = [
     "ContractError",
     "DataSetError",
     "DeadlineExceededError",
+    "FaceTurnedAwayError",
     "InvalidAvatarError",
     "InvalidIdentityError",
     "InvalidImageError",
@@ -125,6 +127,10 @@ class MultipleFacesError(MienError):
     """Several faces were found under ``face_policy="single"``."""
 
 
+class FaceTurnedAwayError(MienError):
+    """A face is turned so far to the side that no head can be fitted to it."""
+
+
 class DeadlineExceededError(MienError):
     """No answer within the deadline, which covers all retries."""
 
@@ -175,6 +181,7 @@ CODE_ERRORS: dict[str, type[MienError]] = {
     "NO_FACE": NoFaceError,
     "MULTIPLE_FACES": MultipleFacesError,
     "FACE_TOO_SMALL": NoFaceError,
+    "FACE_TURNED_AWAY": FaceTurnedAwayError,
     "INVALID_OPTION": InvalidOptionError,
     "INVALID_TENSOR": InvalidRequestError,
     "INVALID_IDENTITY": InvalidIdentityError,
