@@ -4,7 +4,7 @@
 from typing import Any
 
 from mien_server import triton_adapter as triton
-from mien_server.avatar.pipeline import AvatarCreator, creator_from_contract
+from mien_server.avatar.creating import AvatarCreator, creator_from_contract
 from mien_server.contract import ModelContract, version_folder
 
 

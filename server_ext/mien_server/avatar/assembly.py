@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien_server.avatar.appearance import EncodedImage, Material
+from mien_server.avatar.choices import EMOTIONS
 from mien_server.avatar.expressions import HeadShapes
 from mien_server.avatar.hair_geometry import Hair
 from mien_server.avatar.head_asset import HeadAsset
 from mien_server.avatar.model import AvatarModel, Joints, Metadata, Morphs, Part
-from mien_server.avatar.options import EMOTIONS
 
 __all__ = ["ARKIT_NAMES", "EXPRESSION", "assembled"]
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien_server.avatar.options import EMOTIONS
+from mien_server.avatar.choices import EMOTIONS
 from mien_server.deca_codes import CODE_PARTS, head_inputs
 from mien_server.errors import ServingError
 from mien_server.model_call import CallModels, ModelCall

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien_server.avatar.create_options import CreateOptions
+from mien_server.avatar.facing import check_facing
 from mien_server.avatar.likeness import Sitting
-from mien_server.avatar.options import CreateOptions
 from mien_server.avatar.texture import moved_onto_landmarks
 from mien_server.batch_answers import text_rows
 from mien_server.deca_codes import CODE_PARTS
@@ -57,16 +58,20 @@ class Fits:
     face_224: Floats | None
 
 
-def fitted(options: CreateOptions, call_models: CallModels, *, wants_crop: bool) -> Fits:
+def fitted(
+    options: CreateOptions, call_models: CallModels, *, wants_crop: bool, max_yaw_deg: float
+) -> Fits:
     """Fit heads to all photographs of a request at once.
 
     Args:
         options: of the request.
         call_models: makes calls.
         wants_crop: whether the first face is wanted as `detail_encoder` takes it.
+        max_yaw_deg: that a face may be turned to either side.
 
     Raises:
-        ServingError: there is no such face in one of them, or it is no photograph; says which.
+        ServingError: there is no such face in one of them, it is turned too far, or it is no
+            photograph; says which.
     """
     policy = options.face_policy.value.encode()
     inputs = {
@@ -84,6 +89,7 @@ def fitted(options: CreateOptions, call_models: CallModels, *, wants_crop: bool)
         calls.append(ModelCall("face_cropper", first, ("face_224", "error")))
     fit, *crops = call_models(calls)
     _refuse(fit["error"])
+    check_facing(fit["codes"], max_yaw_deg)
     codes, shapes = fit["codes"], np.asarray(fit["shape"], np.float32)
     shape = shapes.mean(axis=0)
     own = np.array(codes[0], np.float32)

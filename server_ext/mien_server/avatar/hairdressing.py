@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,15 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien_server.avatar.appearance import EncodedImage
+from mien_server.avatar.card_plans import CardPlans
+from mien_server.avatar.choices import HairForm, Level
 from mien_server.avatar.hair_geometry import CardHair, Hair, ShellHair, StrandHair
 from mien_server.avatar.head_asset import HeadAsset
-from mien_server.avatar.options import HairForm, Level
-from mien_server.hair.card_plan import plan_cards, strands_for_cards
+from mien_server.hair.card_plan import CardPlan, strands_for_cards
 from mien_server.hair.card_texture import card_texture_png
 from mien_server.hair.cards import hair_cards
 from mien_server.hair.head import Head
 from mien_server.hair.levels import hair_level
-from mien_server.hair.library import Hairstyle, HairstyleLibrary
+from mien_server.hair.library import HairstyleLibrary
+from mien_server.hair.library_index import HairstyleEntry
 from mien_server.hair.more_strands import more_strands
 from mien_server.hair.own_styles import HAIRSTYLES_VARIABLE
 from mien_server.hair.placing import bound_roots, placed
@@ -38,7 +41,7 @@ from mien_server.hair.surface import joined
 __all__ = ["Hairdresser", "read_library"]
 
 HAIRSTYLES, WIG_STAND = "hairstyles", "head.npz"
-KEPT = 32  # things worked out about styles, a megabyte each at most
+KEPT = 128  # things worked out about styles, a megabyte each at most
 
 Kept = TypeVar("Kept")
 Array = NDArray[Any]
@@ -67,16 +70,28 @@ def read_library(folder: Path, environment: Mapping[str, str] = os.environ) -> H
     return HairstyleLibrary(styles, Path(own) if own else None, head)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cards:
+    """A plan, and the strands it leads."""
+
+    plan: CardPlan
+    strands: Strands
+
+
 class Hairdresser:
     """Puts hairstyles on heads of one model. Safe to use from several threads.
 
     Args:
         library: of hairstyles.
         asset: of the head model.
+        plans: of cards; by default none are kept.
     """
 
-    def __init__(self, library: HairstyleLibrary, asset: HeadAsset) -> None:
+    def __init__(
+        self, library: HairstyleLibrary, asset: HeadAsset, plans: CardPlans | None = None
+    ) -> None:
         self.library = library
+        self._plans = plans or CardPlans(None)
         self._head = asset.hair_head()
         self._kept: dict[tuple[str, ...], Any] = {}
         self._lock = threading.Lock()
@@ -86,6 +101,25 @@ class Hairdresser:
         for entry in self.library.entries()[:1]:
             vertices = self._head.vertices
             self.hair(entry.name, vertices, (0, 0, 0), HairForm.CARDS, Level.MEDIUM)
+
+    def prepare(self, entry: HairstyleEntry, level: Level, *, keep: bool) -> None:
+        """Work out what the cards of a style need, so that nobody who asks for them pays for that.
+
+        Args:
+            entry: of the library.
+            level: how much of it.
+            keep: here, so that it need not be read from the disk either.
+
+        Raises:
+            ServingError: INVALID_OPTION, the style was removed meanwhile.
+            ValueError: its file is missing or damaged.
+        """
+        if not self._plans.has(entry.sha256, hair_level(level.value).card_triangles):
+            with self._plans.turn():
+                self._cards(entry, level)
+        if keep:
+            self._cards(entry, level)
+            self._roots(entry)
 
     def check(self, name: str) -> None:
         """Refuse a name before anything is worked out.
@@ -113,40 +147,36 @@ class Hairdresser:
         Raises:
             ServingError: INVALID_OPTION, there is no such style.
         """
-        style, head = self.library.hairstyle(name), self._head.with_vertices(vertices)
+        entry, head = self.library.entry(name), self._head.with_vertices(vertices)
         tone = np.array(colour, np.float32)
         if form is HairForm.STRANDS:
-            return StrandHair(self._strands(style, head, level).points, tone)
+            return StrandHair(self.strands(name, vertices, level).points, tone)
         if form is HairForm.MESH:
-            strands = self._placed(style, style.strands, head)
-            shell = hair_shell(
-                strands, hair_level(level.value).shell_triangles, head=head, colour=tone
-            )
-            if not len(shell.triangles):
-                return None
-            tones = tone if shell.colours is None else shell.colours
-            return ShellHair(shell.vertices, shell.triangles, tones, shell.normals)
-        return self._cards(style, head, tone, level)
+            return self._shell(entry, head, tone, level)
+        return self._card_hair(entry, head, tone, level)
 
     def strands(self, name: str, vertices: Array, level: Level) -> Strands:
         """The hairs of a style on a head, one by one; see `hair`."""
-        style = self.library.hairstyle(name)
-        return self._strands(style, self._head.with_vertices(vertices), level)
-
-    def _strands(self, style: Hairstyle, head: Head, level: Level) -> Strands:
+        entry, head = self.library.entry(name), self._head.with_vertices(vertices)
         limits = hair_level(level.value)
-        strands = self._placed(style, style.strands, head)
+        strands = self._placed(entry, self._strands(entry), head)
         return with_points(more_strands(strands, limits.strands), limits.strand_points)
 
-    def _cards(self, style: Hairstyle, head: Head, tone: Array, level: Level) -> CardHair:
-        digest, limit = style.entry.sha256, hair_level(level.value).card_triangles
-        plan = self._once(("plan", digest, level.value), lambda: plan_cards(style.strands, limit))
-        few = self._once(
-            ("few", digest, level.value), lambda: strands_for_cards(style.strands, plan)
-        )
-        strands = self._placed(style, few, head)  # the roots stay where they are
+    def _shell(
+        self, entry: HairstyleEntry, head: Head, tone: Array, level: Level
+    ) -> ShellHair | None:
+        strands = self._placed(entry, self._strands(entry), head)
+        shell = hair_shell(strands, hair_level(level.value).shell_triangles, head=head, colour=tone)
+        if not len(shell.triangles):
+            return None
+        tones = tone if shell.colours is None else shell.colours
+        return ShellHair(shell.vertices, shell.triangles, tones, shell.normals)
+
+    def _card_hair(self, entry: HairstyleEntry, head: Head, tone: Array, level: Level) -> CardHair:
+        cards = self._cards(entry, level)
+        strands = self._placed(entry, cards.strands, head)  # the roots stay where they are
         surface = joined(
-            hair_cards(strands, plan, colour=tone), scalp_cap(strands, head, colour=tone)
+            hair_cards(strands, cards.plan, colour=tone), scalp_cap(strands, head, colour=tone)
         )
         assert surface.uv is not None
         assert surface.colours is not None
@@ -159,11 +189,23 @@ class Hairdresser:
             normals=surface.normals,
         )
 
-    def _placed(self, style: Hairstyle, strands: Strands, head: Head) -> Strands:
+    def _cards(self, entry: HairstyleEntry, level: Level) -> _Cards:
+        def make() -> _Cards:
+            strands, limit = self._strands(entry), hair_level(level.value).card_triangles
+            plan = self._plans.plan(entry.sha256, strands, limit)
+            return _Cards(plan, strands_for_cards(strands, plan))
+
+        return self._once(("cards", entry.sha256, level.value), make)
+
+    def _placed(self, entry: HairstyleEntry, strands: Strands, head: Head) -> Strands:
+        return placed(strands, head, self.library.head, roots=self._roots(entry))
+
+    def _roots(self, entry: HairstyleEntry) -> Any:
         stand = self.library.head
-        key = ("roots", style.entry.sha256)
-        roots = self._once(key, lambda: bound_roots(style.strands, stand))
-        return placed(strands, head, stand, roots=roots)
+        return self._once(("roots", entry.sha256), lambda: bound_roots(self._strands(entry), stand))
+
+    def _strands(self, entry: HairstyleEntry) -> Strands:
+        return self.library.hairstyle(entry.name).strands
 
     def _once(self, key: tuple[str, ...], make: Callable[[], Kept]) -> Kept:
         """What was worked out before, else worked out now."""

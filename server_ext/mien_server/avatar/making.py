@@ -1,15 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Avatars to files, and the pipelines that change one: `apply_emotion` and `try_hairstyle`.
-
-All they know of a person comes with the request: the sealed code and the pictures of the skin.
-"""
+"""Avatars to files and pictures: what all pipelines do once they know a person."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +14,20 @@ from numpy.typing import NDArray
 from mien_server.avatar.appearance import EncodedImage
 from mien_server.avatar.assembly import assembled
 from mien_server.avatar.avatar_code import AvatarCode, AvatarCodes
+from mien_server.avatar.card_plans import CardPlans, plans_folder
+from mien_server.avatar.choices import NO_HAIR, OWN_HAIR, FileFormat, HairForm, Level
 from mien_server.avatar.expressions import Heads, HeadShapes
 from mien_server.avatar.formats import to_glb, to_obj_zip, to_ply
-from mien_server.avatar.hair_geometry import Hair
+from mien_server.avatar.hair_geometry import Hair, ShellHair
+from mien_server.avatar.hair_preparing import HairPreparation
 from mien_server.avatar.hairdressing import Hairdresser, read_library
 from mien_server.avatar.head_asset import HEAD_FILE, HeadAsset
-from mien_server.avatar.options import (
-    NO_HAIR,
-    OWN_HAIR,
-    FileFormat,
-    FileOptions,
-    Output,
-    read_emotion_options,
-    read_hairstyle_options,
-)
+from mien_server.avatar.option_values import FileOptions
 from mien_server.avatar.pictures import encoded_png
+from mien_server.avatar.turntable import turntable
 from mien_server.contract import ModelContract
-from mien_server.deca_codes import CODE_PARTS
 from mien_server.errors import ServingError
-from mien_server.model_call import CallModels, ModelCall
+from mien_server.model_call import CallModels
 from mien_server.sealing import KEY_BYTES, identity_key
 
 __all__ = ["ARCHIVE", "AvatarMaker", "maker_from_contract", "refused_own_hair"]
@@ -50,7 +40,7 @@ HAIR_THREADS = 2
 
 
 class AvatarMaker:
-    """Makes files of avatars.
+    """Makes files and pictures of avatars.
 
     Args:
         asset: of the head model.
@@ -60,6 +50,7 @@ class AvatarMaker:
         pose_values: of `emotion_mlp`.
         generator: digest of the weights behind it.
         untrained: whether random weights are among them.
+        preparation: of hairstyles, ended with the maker.
     """
 
     def __init__(
@@ -72,15 +63,18 @@ class AvatarMaker:
         pose_values: str,
         generator: str,
         untrained: bool,
+        preparation: HairPreparation | None = None,
     ) -> None:
         self.asset, self.hairdresser, self.codes = asset, hairdresser, codes
         self.heads = Heads(call_models, pose_values)
         self.untrained = untrained
-        self._call_models, self._generator = call_models, generator
+        self._generator, self._preparation = generator, preparation
         self.pool = ThreadPoolExecutor(HAIR_THREADS, thread_name_prefix="hair")
 
     def close(self) -> None:
         """Finish what was begun, then end."""
+        if self._preparation is not None:
+            self._preparation.close()
         self.pool.shutdown()
 
     def check_hairstyle(self, name: str) -> None:
@@ -91,12 +85,12 @@ class AvatarMaker:
         """
         if name == OWN_HAIR:
             raise refused_own_hair()
-        if name not in (NO_HAIR, ""):
+        if _has_hair(name):
             self.hairdresser.check(name)
 
     def hair(self, code: AvatarCode, neutral: Floats, options: FileOptions) -> Hair | None:
         """What grows on the head of a code; None where nothing does, or for strands alone."""
-        if code.hairstyle in (NO_HAIR, "") or options.format is FileFormat.PLY:
+        if not _has_hair(code.hairstyle) or options.format is FileFormat.PLY:
             return None
         return self.hairdresser.hair(
             code.hairstyle, neutral, code.hair_color, options.hair_form, options.level
@@ -132,75 +126,22 @@ class AvatarMaker:
         except ValueError as why:  # pictures that came may be of any size
             raise ServingError("INVALID_TENSOR", f"the avatar cannot be zipped: {why}") from None
 
-    def with_emotions(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Answer a request to `apply_emotion`.
+    def turntable(self, code: AvatarCode, shapes: HeadShapes, albedo: Array) -> bytes:
+        """A PNG of the avatar from several sides, whatever form its hair has in the file.
 
         Args:
-            inputs: by name; what was left out is missing.
-
-        Raises:
-            ServingError: what came cannot be used, or a model failed.
+            code: of the avatar.
+            shapes: its head.
+            albedo: (H, W, 3) uint8, the texture.
         """
-        options = read_emotion_options(inputs)
-        code = self._opened(inputs, options.file)
-        if options.output is Output.FILE:
-            code, expression, file = self._file_of(code, inputs, options.file, options.emotions)
-        else:
-            worn = self.heads.with_emotions(code.codes, code.shape, options.emotions)
-            code = replace(code, codes=worn)
-            expression, file = self.heads.worn(worn, code.shape), b""
-        return {"expression": expression, **self._answer(code, file)}
-
-    def with_hairstyle(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Answer a request to `try_hairstyle`; as `with_emotions`."""
-        options = read_hairstyle_options(inputs)
-        self.check_hairstyle(options.hairstyle)
-        code = replace(self._opened(inputs, None), hairstyle=options.hairstyle)
-        if options.hair_color is not None:
-            red, green, blue = options.hair_color.tolist()
-            code = replace(code, hair_color=(red, green, blue))
-        code, _, file = self._file_of(code, inputs, options.file)
-        return self._answer(code, file)
-
-    def _opened(self, inputs: Mapping[str, Array], options: FileOptions | None) -> AvatarCode:
-        code = self.codes.open(_text(inputs["avatar_code"]))
-        if options is not None:
-            self.check_hairstyle(code.hairstyle)  # it may have been removed since
-            if options.format is FileFormat.PLY and code.hairstyle in (NO_HAIR, ""):
-                raise ServingError(
-                    "INVALID_OPTION",
-                    "format is 'ply', which holds hair alone, and this avatar has none; choose "
-                    "another format, or give it a hairstyle first",
-                )
-        return code
-
-    def _file_of(
-        self,
-        code: AvatarCode,
-        inputs: Mapping[str, Array],
-        options: FileOptions,
-        emotions: Floats | None = None,
-    ) -> tuple[AvatarCode, Floats, bytes]:
-        """The code with these emotions, what it wears as a movement of vertices, and the file."""
-        normals = _picture(inputs, "normals")
-        texture = _picture(inputs, "texture") or self._albedo(code)
-        worn, shapes = self.heads.shapes(code.codes, code.shape, emotions)
-        code = replace(code, codes=worn)
-        hair = self.hair(code, shapes.neutral, options)
-        return code, shapes.worn, self.file(code, shapes, hair, texture, normals, options)
-
-    def _albedo(self, code: AvatarCode) -> EncodedImage:
-        inputs = {"texture": code.codes[None, CODE_PARTS["texture"]]}
-        call = ModelCall("texture_decoder", inputs, ("albedo",))
-        albedo = self._call_models([call])[0]["albedo"][0]
-        return EncodedImage(encoded_png(albedo.transpose(1, 2, 0)))
-
-    def _answer(self, code: AvatarCode, file: bytes) -> dict[str, Array]:
-        return {
-            "file": np.array([file], object),
-            "avatar_code": np.array([self.codes.seal(code).encode()], object),
-            "untrained": np.array([self.untrained]),
-        }
+        hair: Hair | None = None
+        if _has_hair(code.hairstyle):
+            hair = self.hairdresser.hair(
+                code.hairstyle, shapes.neutral, code.hair_color, HairForm.MESH, Level.HIGH
+            )
+        shell = hair if isinstance(hair, ShellHair) else None
+        worn = shapes.neutral + shapes.worn
+        return encoded_png(turntable(worn, albedo, self.asset.topology, shell))
 
 
 def maker_from_contract(
@@ -219,8 +160,10 @@ def maker_from_contract(
         ValueError: a parameter, a file or the key is missing or not allowed.
     """
     asset = HeadAsset.read(folder / HEAD_FILE)
-    hairdresser = Hairdresser(read_library(folder), asset)
+    hairdresser = Hairdresser(read_library(folder), asset, CardPlans(plans_folder()))
     hairdresser.warm_up()
+    preparation = HairPreparation(hairdresser)
+    preparation.start()
     space = contract.parameter("avatar_space")
     return AvatarMaker(
         asset,
@@ -230,6 +173,7 @@ def maker_from_contract(
         pose_values=contract.parameter("pose_values"),
         generator=space,
         untrained=contract.flag("untrained"),
+        preparation=preparation,
     )
 
 
@@ -242,18 +186,5 @@ def refused_own_hair() -> ServingError:
     )
 
 
-def _picture(inputs: Mapping[str, Array], name: str) -> EncodedImage | None:
-    """A picture that came; None where it was left out or is empty."""
-    data = bytes(inputs[name].ravel().tolist()[0]) if name in inputs else b""
-    if not data:
-        return None
-    try:
-        return EncodedImage(data)
-    except ValueError as why:
-        raise ServingError(
-            "INVALID_TENSOR", f"{name}: {why}. Send what create_avatar answered with"
-        ) from None
-
-
-def _text(given: Array) -> str:
-    return bytes(given.ravel().tolist()[0]).decode("utf-8", "backslashreplace")
+def _has_hair(hairstyle: str) -> bool:
+    return hairstyle not in (NO_HAIR, "")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,39 +21,25 @@ from numpy.typing import NDArray
 
 from mien_server.avatar.appearance import EncodedImage
 from mien_server.avatar.avatar_code import AvatarCode
-from mien_server.avatar.detail_normals import detail_normal_map
+from mien_server.avatar.choices import NO_HAIR, Expression
+from mien_server.avatar.create_options import CreateOptions, read_create_options
 from mien_server.avatar.events import Stage, Telling, avatar_event
 from mien_server.avatar.expressions import HeadShapes
 from mien_server.avatar.fitting import Fits, fitted
-from mien_server.avatar.hair_finding import hair_colour, hair_masks, segmenter_call
-from mien_server.avatar.hair_geometry import Hair, ShellHair
+from mien_server.avatar.graph_answers import GraphAnswers, answers_about, normals_of, texture_of
+from mien_server.avatar.hair_finding import hair_colour
 from mien_server.avatar.likeness import compared
 from mien_server.avatar.making import AvatarMaker, maker_from_contract
-from mien_server.avatar.options import (
-    NO_HAIR,
-    CreateOptions,
-    Expression,
-    HairForm,
-    Level,
-    read_create_options,
-)
 from mien_server.avatar.pictures import encoded_png
 from mien_server.avatar.quality import difd
-from mien_server.avatar.texture import (
-    FaceAtlas,
-    FaceTexture,
-    PhotographedHead,
-    face_atlas,
-    face_texture,
-)
-from mien_server.avatar.turntable import turntable
+from mien_server.avatar.texture import FaceAtlas, FaceTexture, face_atlas
 from mien_server.contract import ModelContract
 from mien_server.deca_codes import CODE_PARTS
 from mien_server.errors import ServingError
 from mien_server.generation.events import EventStream
 from mien_server.model_call import CallModels, ModelCall
 
-__all__ = ["AvatarCreator", "Helpers", "creator_from_contract"]
+__all__ = ["AvatarCreator", "Helpers", "Limits", "creator_from_contract"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -77,13 +63,17 @@ class Helpers:
     segmenter: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Answers:
-    """What the graphs say of a person: albedo (s, s, 3), hair of each photograph, wrinkles."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What photographs may be sent.
 
-    albedo: Array
-    hair: list[NDArray[np.float32]] | None
-    displacement: Array | None
+    Attributes:
+        max_images: in one request.
+        max_yaw_deg: that a face may be turned to either side, 0 to 180.
+    """
+
+    max_images: int
+    max_yaw_deg: float
 
 
 class AvatarCreator:
@@ -93,14 +83,14 @@ class AvatarCreator:
         maker: of files.
         call_models: makes calls; from any thread.
         helpers: optional graphs.
-        max_images: photographs of a request.
+        limits: of the photographs.
     """
 
     def __init__(
-        self, maker: AvatarMaker, call_models: CallModels, helpers: Helpers, max_images: int
+        self, maker: AvatarMaker, call_models: CallModels, helpers: Helpers, limits: Limits
     ) -> None:
         self._maker, self._call_models = maker, call_models
-        self._helpers, self._max_images = helpers, max_images
+        self._helpers, self._limits = helpers, limits
         self._atlases: dict[int, FaceAtlas] = {}
         self._atlas(DEFAULT_SIZE)  # compiles kernels, so that no request pays for that
 
@@ -126,18 +116,23 @@ class AvatarCreator:
             stream.close()
 
     def _avatar(self, inputs: Mapping[str, Array], stream: EventStream) -> dict[str, Array]:
-        options = read_create_options(inputs, max_images=self._max_images)
+        options = read_create_options(inputs, max_images=self._limits.max_images)
         self._maker.check_hairstyle(options.hairstyle)
         has_detail = self._has_detail(options)
         telling = Telling(stream, _stages(options, has_detail), wanted=options.progress)
-        fits = fitted(options, self._call_models, wants_crop=has_detail)
+        fits = fitted(
+            options,
+            self._call_models,
+            wants_crop=has_detail,
+            max_yaw_deg=self._limits.max_yaw_deg,
+        )
         telling.done(Stage.FIT)
-        answers = self._answers(fits)
+        answers = answers_about(fits, self._call_models, has_segmenter=self._helpers.segmenter)
         telling.done(Stage.DETAIL)
         code, shapes = self._code(options, fits, answers)
         growing = self._maker.pool.submit(self._maker.hair, code, shapes.neutral, options.file)
         atlas = self._atlas(options.texture_size)
-        texture = _texture(fits, answers, atlas)
+        texture = texture_of(fits, answers, atlas)
         telling.done(Stage.TEXTURE)
         hair = growing.result()
         telling.done(Stage.HAIR)
@@ -145,8 +140,8 @@ class AvatarCreator:
         telling.done(Stage.QUALITY)
         albedo = np.rint(texture.albedo.clip(0, 1) * 255).astype(np.uint8)
         picture = EncodedImage(encoded_png(albedo))
-        normals = _normals(answers, shapes.neutral, atlas)
-        turning = self._turntable(options, code, shapes, albedo)
+        normals = normals_of(answers, shapes.neutral, atlas)
+        turning = self._maker.turntable(code, shapes, albedo) if options.turntable else b""
         file = self._maker.file(code, shapes, hair, picture, normals, options.file)
         telling.done(Stage.FILE)
         return avatar_event(
@@ -171,30 +166,8 @@ class AvatarCreator:
             )
         return self._helpers.detail if options.detail is None else options.detail
 
-    def _answers(self, fits: Fits) -> _Answers:
-        """The graphs about skin and hair, at once as far as they can be."""
-        texture = {"texture": fits.texture[None]}
-        calls = [ModelCall("texture_decoder", texture, ("albedo",))]
-        if self._helpers.segmenter:
-            calls.append(segmenter_call(fits.sittings))
-        if fits.face_224 is not None:
-            crop = {"face_224": fits.face_224[None]}
-            calls.append(ModelCall("detail_encoder", crop, ("detail",)))
-        albedo, *others = self._call_models(calls)
-        hair = displacement = None
-        if self._helpers.segmenter:
-            hair = hair_masks(fits.sittings, others.pop(0)["masks"])
-        if fits.face_224 is not None:
-            jaw = fits.codes[CODE_PARTS["pose"]][3:]
-            expression = fits.codes[CODE_PARTS["expression"]]
-            row = np.concatenate([jaw, expression, others.pop(0)["detail"][0]])
-            wrinkles = {"jaw_expression_detail": row[None].astype(np.float32)}
-            call = ModelCall("detail_decoder", wrinkles, ("displacement",))
-            displacement = self._call_models([call])[0]["displacement"][0, 0]
-        return _Answers(albedo["albedo"][0].transpose(1, 2, 0), hair, displacement)
-
     def _code(
-        self, options: CreateOptions, fits: Fits, answers: _Answers
+        self, options: CreateOptions, fits: Fits, answers: GraphAnswers
     ) -> tuple[AvatarCode, HeadShapes]:
         """What makes the avatar again, and its head."""
         codes = fits.codes
@@ -228,21 +201,6 @@ class AvatarCreator:
             "ssim": same.ssim,
         }
 
-    def _turntable(
-        self, options: CreateOptions, code: AvatarCode, shapes: HeadShapes, albedo: Array
-    ) -> bytes:
-        """A PNG, b"" where it is not wanted."""
-        if not options.turntable:
-            return b""
-        hair: Hair | None = None
-        if options.hairstyle != NO_HAIR:
-            hair = self._maker.hairdresser.hair(
-                code.hairstyle, shapes.neutral, code.hair_color, HairForm.MESH, Level.HIGH
-            )
-        shell = hair if isinstance(hair, ShellHair) else None
-        worn = shapes.neutral + shapes.worn
-        return encoded_png(turntable(worn, albedo, self._maker.asset.topology, shell))
-
     def _atlas(self, size: int) -> FaceAtlas:
         if size not in self._atlases:
             asset = self._maker.asset
@@ -261,35 +219,22 @@ def creator_from_contract(
     most = contract.number("max_images")
     if most < 1 or most != math.floor(most):
         raise ValueError(f"max_images of {contract.name} is {most:g}; it must be 1, 2, 3, ...")
+    max_yaw_deg = contract.number("max_yaw_deg")
+    if not 0 < max_yaw_deg <= 180:
+        raise ValueError(
+            f"max_yaw_deg of {contract.name} is {max_yaw_deg:g}; it must lie above 0, and be at "
+            "most 180, which refuses no face"
+        )
     built = {name: contract.parameter(name) != "none" for name in GRAPHS}
     helpers = Helpers(
         detail=built["detail_encoder"] and built["detail_decoder"],
         segmenter=built["hair_segmenter"],
     )
     maker = maker_from_contract(contract, folder, call_models)
-    return AvatarCreator(maker, call_models, helpers, int(most))
+    return AvatarCreator(maker, call_models, helpers, Limits(int(most), max_yaw_deg))
 
 
 def _stages(options: CreateOptions, has_detail: bool) -> frozenset[Stage]:
     absent = {Stage.DETAIL} if not has_detail else set()
     absent |= {Stage.HAIR} if options.hairstyle == NO_HAIR else set()
     return frozenset(Stage) - absent
-
-
-def _texture(fits: Fits, answers: _Answers, atlas: FaceAtlas) -> FaceTexture:
-    masks: Sequence[Array | None] = answers.hair or [None] * len(fits.sittings)
-    try:
-        heads = [
-            PhotographedHead(each.image_rgb, each.vertices, each.registered_px, light, hair)
-            for each, light, hair in zip(fits.sittings, fits.lights, masks, strict=True)
-        ]
-    except ValueError as why:
-        raise ServingError("MODEL_FAILED", f"fit_faces answered with no head: {why}") from None
-    return face_texture(heads, answers.albedo, atlas)
-
-
-def _normals(answers: _Answers, neutral: Floats, atlas: FaceAtlas) -> EncodedImage | None:
-    if answers.displacement is None:
-        return None
-    drawn = detail_normal_map(answers.displacement, neutral, atlas.texels, mask=atlas.photograph)
-    return EncodedImage(encoded_png(drawn))
