@@ -12,8 +12,9 @@
 
 from importlib.metadata import version
 
+from mien._async_avatar import AsyncAvatar
 from mien._async_client import AsyncClient
-from mien._avatar import AsyncAvatar, Avatar
+from mien._avatar import Avatar
 from mien._avatar_content import AvatarProgress, AvatarQuality
 from mien._client import Client
 from mien._config import MessageLimits, Retry, Tls
@@ -22,6 +23,7 @@ from mien._errors import (
     ContractError,
     DataSetError,
     DeadlineExceededError,
+    FaceTurnedAwayError,
     InvalidAvatarError,
     InvalidIdentityError,
     InvalidImageError,
@@ -76,6 +78,7 @@ __all__ = [
     "EventStream",
     "Face",
     "FacePreview",
+    "FaceTurnedAwayError",
     "FakeTransport",
     "FittedFace",
     "GeneratedFace",

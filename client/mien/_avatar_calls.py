@@ -4,25 +4,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
 
 from mien._avatar import Avatar, AvatarMaker
 from mien._avatar_content import AvatarContent, AvatarProgress
 from mien._avatar_flow import change_avatar_flow, create_avatar_flow, turntable_flow
-from mien._avatar_requests import (
+from mien._avatar_order import (
     AvatarCompression,
     AvatarFormat,
     AvatarOrder,
+    Changes,
     Expression,
     HairColor,
     HairForm,
     Level,
     Photographs,
-    checked_order,
     hair_color_rgb,
     hairstyle_name,
     photographs,
 )
+from mien._avatar_requests import checked_order
 from mien._client_core import ClientCore
 from mien._config import AVATAR_CHANGE_DEADLINE_S, AVATAR_DEADLINE_S, HAIRSTYLES_DEADLINE_S
 from mien._emotions import Emotions, emotion_intensities
@@ -40,8 +40,6 @@ from mien._hairstyles import (
 from mien._requests import FacePolicy, ShapeSource
 
 __all__ = ["AvatarCalls"]
-
-E = TypeVar("E")
 
 
 class AvatarCalls(ClientCore):
@@ -131,7 +129,6 @@ class AvatarCalls(ClientCore):
         }
         order = checked_order(
             AvatarOrder(
-                images=photographs(photos),
                 face_policy=face_policy,
                 shape_source=shape_source,
                 expression=expression,
@@ -153,8 +150,8 @@ class AvatarCalls(ClientCore):
             if on_progress is not None and isinstance(event, AvatarProgress):
                 on_progress(event)
 
-        flow = create_avatar_flow(order, budget, self._cache)
-        content = self._last(flow, AvatarContent, tell)
+        flow = create_avatar_flow(order, photographs(photos), budget, self._cache)
+        content = self._content(flow, tell)
         return Avatar.of(content, self._avatar_maker())
 
     def hairstyles(self, *, deadline_s: float | None = None) -> tuple[Hairstyle, ...]:
@@ -237,33 +234,25 @@ class AvatarCalls(ClientCore):
         self,
         content: AvatarContent,
         order: AvatarOrder,
-        by_emotion: bool,
+        changes: Changes,
         deadline_s: float | None,
     ) -> Avatar:
         budget = self._budget(deadline_s, AVATAR_CHANGE_DEADLINE_S)
-        flow = change_avatar_flow(
-            content, checked_order(order), budget, self._cache, by_emotion=by_emotion
-        )
+        flow = change_avatar_flow(content, checked_order(order), changes, budget, self._cache)
         return Avatar.of(self._run(flow), self._avatar_maker())
 
     def _turntable(self, content: AvatarContent, deadline_s: float | None) -> bytes:
-        budget = self._budget(deadline_s, AVATAR_DEADLINE_S)
-        flow = turntable_flow(content.order, budget, self._cache)
-        return self._last(flow, bytes)
+        budget = self._budget(deadline_s, AVATAR_CHANGE_DEADLINE_S)
+        return self._run(turntable_flow(content, budget, self._cache))
 
-    def _last(
-        self,
-        flow: EventFlow,
-        wanted: type[E],
-        tell: Callable[[object], None] | None = None,
-    ) -> E:
-        """The event of the class that is wanted; the flow sees to it that there is one."""
-        found: list[E] = []
+    def _content(self, flow: EventFlow, tell: Callable[[object], None]) -> AvatarContent:
+        """The avatar at the end; the flow sees to it that there is one."""
+        found: list[AvatarContent] = []
         stream: EventStream[object] = EventStream(self._transport, flow)
         with stream:
             for event in stream:
-                if isinstance(event, wanted):
+                if isinstance(event, AvatarContent):
                     found.append(event)
-                elif tell is not None:
+                else:
                     tell(event)
         return found[-1]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien._avatar_requests import AvatarFormat, AvatarOrder
+from mien._avatar_order import AvatarFormat, AvatarOrder
 from mien._emotions import EMOTIONS
 
 __all__ = ["AvatarContent", "AvatarProgress", "AvatarQuality"]

@@ -11,23 +11,22 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from mien._avatar_content import AvatarContent, AvatarProgress, AvatarQuality
-from mien._avatar_requests import CHANGED_AVATAR_OUTPUTS, CREATE_AVATAR_OUTPUTS, AvatarOrder
+from mien._avatar_order import AvatarOrder
+from mien._avatar_requests import CHANGED_AVATAR_OUTPUTS, CREATE_AVATAR_OUTPUTS, TURNTABLE_OUTPUT
 from mien._errors import ContractError
 from mien._event_messages import Message, event_tensors, read_event_message, text_of
 from mien._requests import Rpc, answered_tensors
 from mien._tensors import Array, TensorSpec, named_arrays
 
 __all__ = [
-    "TURNTABLE_OUTPUTS",
     "AvatarEvent",
     "changed_content",
     "read_avatar_message",
-    "read_turntable_message",
+    "turntable_of",
 ]
 
 AvatarEvent: TypeAlias = AvatarProgress | AvatarContent
 
-TURNTABLE_OUTPUTS = ("event", "turntable")
 _STAGE_OUTPUTS = ("stage", "stages_done", "stages")
 _QUALITY_OUTPUTS = ("similarity", "difd", "psnr", "ssim")
 _AVATAR_OUTPUTS = (
@@ -48,7 +47,7 @@ def read_avatar_message(rpc: Rpc, message: Any, order: AvatarOrder) -> Message[A
     Args:
         rpc: what was asked.
         message: ModelStreamInferResponse; None where the stream ended instead.
-        order: what it was asked for with, its photographs encoded.
+        order: what it was asked for with.
     """
 
     def read(kind: str, response: Any) -> AvatarEvent | None:
@@ -57,23 +56,6 @@ def read_avatar_message(rpc: Rpc, message: Any, order: AvatarOrder) -> Message[A
             numbers = (tensors[name].item() for name in ("stages_done", "stages"))
             return AvatarProgress(text_of(tensors["stage"]), *numbers)
         return _content(rpc, response, order) if kind == "avatar" else None
-
-    return read_event_message(rpc, message, read)
-
-
-def read_turntable_message(rpc: Rpc, message: Any) -> Message[bytes]:
-    """Read a message of a stream of which only the turntable is wanted."""
-
-    def read(kind: str, response: Any) -> bytes | None:
-        if kind != "avatar":
-            return None
-        png = _bytes(_tensors(response, ("turntable",))["turntable"])
-        if png is None:
-            raise ContractError(
-                "the turntable is empty; it was asked for. Compare the versions of mien here and "
-                "on the server"
-            )
-        return png
 
     return read_event_message(rpc, message, read)
 
@@ -102,6 +84,24 @@ def changed_content(
         request_id=rpc.request_id or "",
         order=order,
     )
+
+
+def turntable_of(rpc: Rpc, response: Any) -> bytes:
+    """Read the answer to `turntable_rpc`.
+
+    Raises:
+        ContractError: it is no such answer.
+    """
+    tensor = answered_tensors(rpc, response, (TURNTABLE_OUTPUT,), finite=())["turntable"]
+    png = _bytes(tensor)
+    if png is None:
+        raise ContractError(
+            "the turntable is empty; it was asked for. Compare the versions of mien here and on "
+            "the server",
+            model_name=rpc.model_name,
+            request_id=rpc.request_id,
+        )
+    return png
 
 
 def _content(rpc: Rpc, response: Any, order: AvatarOrder) -> AvatarContent:

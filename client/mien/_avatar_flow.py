@@ -3,102 +3,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from mien._avatar_content import AvatarContent
 from mien._avatar_events import (
-    TURNTABLE_OUTPUTS,
+    AvatarEvent,
     changed_content,
     read_avatar_message,
-    read_turntable_message,
+    turntable_of,
 )
-from mien._avatar_requests import AvatarOrder, changed_avatar_rpc, create_avatar_rpc
+from mien._avatar_order import AvatarOrder, Changes
+from mien._avatar_requests import changed_avatar_rpc, create_avatar_rpc, turntable_rpc
 from mien._errors import ContractError, MienError
 from mien._event_messages import Message
 from mien._flows import Budget, Flow, UntrainedCache, retried
 from mien._generation_flow import Emit, Encode, EventFlow, first_message, received
-from mien._requests import Rpc
+from mien._images import ImageInput
 
 __all__ = ["change_avatar_flow", "create_avatar_flow", "turntable_flow"]
 
-E = TypeVar("E")
 
-
-def create_avatar_flow(order: AvatarOrder, budget: Budget, cache: UntrainedCache) -> EventFlow:
+def create_avatar_flow(
+    order: AvatarOrder, photos: Sequence[ImageInput], budget: Budget, cache: UntrainedCache
+) -> EventFlow:
     """Make an avatar: `AvatarProgress` where `order` asks for it, then its `AvatarContent`."""
     images = []
-    for number, image in enumerate(order.images):
-        what = "photo" if len(order.images) == 1 else f"photo {number + 1}"
-        images.append((yield Encode(image, what)))
-    order = replace(order, images=tuple(images))
+    for number, photo in enumerate(photos):
+        what = "photo" if len(photos) == 1 else f"photo {number + 1}"
+        images.append((yield Encode(photo, what)))
     rpc = create_avatar_rpc(order, images)
-    yield from _events(
-        rpc, budget, cache, lambda message: read_avatar_message(rpc, message, order), AvatarContent
-    )
 
+    def read(message: Any) -> Message[AvatarEvent]:
+        return read_avatar_message(rpc, message, order)
 
-def turntable_flow(order: AvatarOrder, budget: Budget, cache: UntrainedCache) -> EventFlow:
-    """Make an avatar again for its turntable, a PNG.
-
-    Args:
-        order: what the avatar was asked for with, its photographs encoded.
-        budget: time and retries.
-        cache: dropped after an error.
-    """
-    images = [image for image in order.images if isinstance(image, bytes)]
-    rpc = create_avatar_rpc(
-        replace(order, turntable=True, progress=False, format=None, compression=None),
-        images,
-        outputs=TURNTABLE_OUTPUTS,
-    )
-    yield from _events(
-        rpc, budget, cache, lambda message: read_turntable_message(rpc, message), bytes
-    )
-
-
-def change_avatar_flow(
-    content: AvatarContent,
-    order: AvatarOrder,
-    budget: Budget,
-    cache: UntrainedCache,
-    *,
-    by_emotion: bool,
-) -> Flow[AvatarContent]:
-    """Make an avatar again, changed, without its photographs.
-
-    Args:
-        content: of the avatar.
-        order: what it is now asked for with.
-        budget: time and retries.
-        cache: dropped after an error.
-        by_emotion: as `changed_avatar_rpc`.
-    """
-    rpc = changed_avatar_rpc(
-        order,
-        avatar_code=content.avatar_code,
-        texture=content.texture,
-        normals=content.normals,
-        by_emotion=by_emotion,
-    )
-    return changed_content(rpc, (yield from retried(rpc, budget, cache)), content, order)
-
-
-def _events(
-    rpc: Rpc,
-    budget: Budget,
-    cache: UntrainedCache,
-    read: Callable[[Any], Message[E]],
-    wanted: type,
-) -> EventFlow:
-    """Hand on the events of a stream, one of which must be of the class that is wanted."""
     has_come = False
     try:
         message = yield from first_message(rpc, budget, read)
         while True:
             if message.event is not None:
-                has_come |= isinstance(message.event, wanted)
+                has_come |= isinstance(message.event, AvatarContent)
                 yield Emit(message.event)
             if message.is_final:
                 break
@@ -113,3 +57,41 @@ def _events(
     except MienError:
         cache.drop()  # the server may be another one by now
         raise
+
+
+def change_avatar_flow(
+    content: AvatarContent,
+    order: AvatarOrder,
+    changes: Changes,
+    budget: Budget,
+    cache: UntrainedCache,
+) -> Flow[AvatarContent]:
+    """Make an avatar again, changed, without its photographs.
+
+    Args:
+        content: of the avatar.
+        order: what it is now asked for with.
+        changes: what of that is new.
+        budget: time and retries.
+        cache: dropped after an error.
+    """
+    rpc = changed_avatar_rpc(
+        order,
+        changes,
+        avatar_code=content.avatar_code,
+        texture=content.texture,
+        normals=content.normals,
+    )
+    return changed_content(rpc, (yield from retried(rpc, budget, cache)), content, order)
+
+
+def turntable_flow(content: AvatarContent, budget: Budget, cache: UntrainedCache) -> Flow[bytes]:
+    """Draw an avatar from several sides, without its photographs: a PNG.
+
+    Args:
+        content: of the avatar.
+        budget: time and retries.
+        cache: dropped after an error.
+    """
+    rpc = turntable_rpc(avatar_code=content.avatar_code, texture=content.texture)
+    return turntable_of(rpc, (yield from retried(rpc, budget, cache)))

@@ -6,16 +6,21 @@ None of these pipelines batches: their tensors have no batch axis.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
-import numpy as np
-
+from mien._avatar_order import (
+    NO_HAIR,
+    AvatarCompression,
+    AvatarFormat,
+    AvatarOrder,
+    Changes,
+    Expression,
+    HairForm,
+    Level,
+)
 from mien._event_messages import EVENT, WANT_FINAL
 from mien._generation_requests import choice, refusal
-from mien._images import ImageInput
 from mien._requests import (
     APPLY_EMOTION_MODEL,
     CREATE_AVATAR_MODEL,
@@ -27,36 +32,9 @@ from mien._requests import (
 )
 from mien._tensors import TensorSpec
 
-__all__ = [
-    "MAX_PHOTOGRAPHS",
-    "AvatarCompression",
-    "AvatarFormat",
-    "AvatarOrder",
-    "Expression",
-    "HairColor",
-    "HairForm",
-    "Level",
-    "Photographs",
-    "changed_avatar_rpc",
-    "checked_order",
-    "create_avatar_rpc",
-    "hair_color_rgb",
-    "hairstyle_name",
-    "photographs",
-]
+__all__ = ["changed_avatar_rpc", "checked_order", "create_avatar_rpc", "turntable_rpc"]
 
-AvatarFormat: TypeAlias = Literal["glb", "zip", "ply"]
-AvatarCompression: TypeAlias = Literal["none", "draco"]
-HairForm: TypeAlias = Literal["cards", "strands", "mesh"]
-Level: TypeAlias = Literal["high", "medium", "low"]
-Expression: TypeAlias = Literal["detected", "neutral", "emotions"]
-HairColor: TypeAlias = str | Sequence[float]
-Photographs: TypeAlias = ImageInput | Sequence[ImageInput]
-
-MAX_PHOTOGRAPHS = 8
 TEXTURE_SIZES = (256, 512, 1024)
-NO_HAIR = "none"
-_HEX_COLOR = re.compile(r"#?([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})")
 
 
 def _spec(name: str, datatype: str, *dims: int) -> TensorSpec:
@@ -68,6 +46,7 @@ _FILE_INPUTS = (
     _spec("level", "BYTES"),
     _spec("format", "BYTES"),
     _spec("compression", "BYTES"),
+    _spec("turntable", "BOOL"),
 )
 _AVATAR_INPUTS = (
     _spec("avatar_code", "BYTES"),
@@ -85,7 +64,6 @@ CREATE_AVATAR_INPUTS = (
     *_FILE_INPUTS,
     _spec("texture_size", "INT32"),
     _spec("detail", "BOOL"),
-    _spec("turntable", "BOOL"),
     _spec("progress", "BOOL"),
 )
 CREATE_AVATAR_OUTPUTS = (
@@ -113,69 +91,12 @@ TRY_HAIRSTYLE_INPUTS = (
     _spec("hair_color", "FP32", 3),
     *_FILE_INPUTS,
 )
+TURNTABLE_OUTPUT = _spec("turntable", "BYTES")
 CHANGED_AVATAR_OUTPUTS = (  # of both
     _spec("file", "BYTES"),
     _spec("avatar_code", "BYTES"),
     _spec("untrained", "BOOL"),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AvatarOrder:
-    """What an avatar is asked for with. None is left to the server.
-
-    Attributes:
-        images: photographs, encoded or not yet.
-        face_policy: as the contract's inputs of these names, here and in the following.
-        shape_source: see there.
-        expression: see there.
-        emotions: six intensities.
-        hairstyle: see there.
-        hair_color: red, green, blue.
-        hair_form: see there.
-        level: see there.
-        texture_size: see there.
-        detail: see there.
-        format: see there.
-        compression: see there.
-        turntable: see there.
-        progress: see there.
-    """
-
-    images: tuple[ImageInput, ...]
-    face_policy: FacePolicy | None = None
-    shape_source: ShapeSource | None = None
-    expression: Expression | None = None
-    emotions: tuple[float, ...] | None = None
-    hairstyle: str | None = None
-    hair_color: tuple[float, ...] | None = None
-    hair_form: HairForm | None = None
-    level: Level | None = None
-    texture_size: int | None = None
-    detail: bool | None = None
-    format: AvatarFormat | None = None
-    compression: AvatarCompression | None = None
-    turntable: bool | None = None
-    progress: bool | None = None
-
-    @property
-    def file_format(self) -> AvatarFormat:
-        """What the file will be: the contract's default where none was asked for."""
-        return self.format or "glb"
-
-    @property
-    def hairstyle_name(self) -> str:
-        """What the hair will be: the contract's default where none was asked for."""
-        return self.hairstyle or NO_HAIR
-
-    def with_emotions(self, emotions: tuple[float, ...]) -> AvatarOrder:
-        """The same with these emotions in place of what the face wears."""
-        return replace(self, emotions=emotions, expression="emotions")
-
-    def in_format(self, format: AvatarFormat) -> AvatarOrder:
-        """The same in another format; where that cannot be compressed, it is not."""
-        compression = self.compression if format == "glb" else None
-        return replace(self, format=format, compression=compression)
 
 
 def checked_order(order: AvatarOrder) -> AvatarOrder:
@@ -206,66 +127,12 @@ def checked_order(order: AvatarOrder) -> AvatarOrder:
     return order
 
 
-def photographs(photos: Photographs) -> tuple[ImageInput, ...]:
-    """One photograph or several, as several.
-
-    Raises:
-        InvalidOptionError: there are none, or more than a request may bring.
-    """
-    if not isinstance(photos, (list, tuple)):
-        return (photos,)  # type: ignore[return-value]  # paths, bytes and arrays are no sequences
-    if not 1 <= len(photos) <= MAX_PHOTOGRAPHS:
-        raise refusal(
-            f"{len(photos)} photographs came; allowed are 1 to {MAX_PHOTOGRAPHS}, all of one person"
-        )
-    return tuple(photos)
-
-
-def hairstyle_name(name: str | None) -> str | None:
-    """`name` itself, where it is left out or a text that could be a name.
-
-    Raises:
-        InvalidOptionError: it is something else.
-    """
-    if name is not None and (not isinstance(name, str) or not name):
-        raise refusal(
-            f"hairstyle is {name!r}; expected a name that hairstyles() lists, 'own' or 'none'"
-        )
-    return name
-
-
-def hair_color_rgb(color: HairColor | None) -> tuple[float, ...] | None:
-    """Red, green and blue of a colour, sRGB, 0..1; None where none is given.
-
-    Args:
-        color: these three, or "#rrggbb".
-
-    Raises:
-        InvalidOptionError: it is no such colour.
-    """
-    if color is None:
-        return None
-    if isinstance(color, str):
-        match = _HEX_COLOR.fullmatch(color)
-        values = [int(part, 16) / 255 for part in match.groups()] if match else []
-    else:
-        values = _numbers(color)
-    if len(values) != 3 or not all(0 <= value <= 1 for value in values):
-        raise refusal(
-            f"hair colour is {color!r}; expected red, green and blue from 0 to 1, or '#rrggbb'"
-        )
-    return tuple(values)
-
-
-def create_avatar_rpc(
-    order: AvatarOrder, images: Sequence[bytes], *, outputs: Sequence[str] | None = None
-) -> Rpc:
+def create_avatar_rpc(order: AvatarOrder, images: Sequence[bytes]) -> Rpc:
     """The inference that makes an avatar.
 
     Args:
         order: what was asked for.
         images: its photographs, encoded.
-        outputs: names of those that are wanted; None for all.
 
     Raises:
         InvalidOptionError: `order` holds a value that no server would take.
@@ -288,7 +155,7 @@ def create_avatar_rpc(
         CREATE_AVATAR_MODEL,
         CREATE_AVATAR_INPUTS,
         [values[spec.name] for spec in CREATE_AVATAR_INPUTS],
-        [spec for spec in CREATE_AVATAR_OUTPUTS if outputs is None or spec.name in outputs],
+        CREATE_AVATAR_OUTPUTS,
         method="ModelStreamInfer",
     )
     rpc.request.parameters[WANT_FINAL].bool_param = True
@@ -297,40 +164,59 @@ def create_avatar_rpc(
 
 def changed_avatar_rpc(
     order: AvatarOrder,
+    changes: Changes,
     *,
     avatar_code: str,
     texture: bytes,
     normals: bytes | None,
-    by_emotion: bool,
 ) -> Rpc:
     """The inference that makes an avatar again, changed, without its photographs.
 
     Args:
         order: what it is now asked for with.
+        changes: what of that is new; the server knows the rest from the code.
         avatar_code: of what it was.
         texture: of what it was.
         normals: of what it was.
-        by_emotion: whether the emotions of `order` are put on; otherwise its hairstyle is, and the
-            face wears what it wore.
 
     Raises:
         InvalidOptionError: `order` holds a value that no server would take.
     """
+    by_emotion = "emotions" in changes
+    inputs = APPLY_EMOTION_INPUTS if by_emotion else TRY_HAIRSTYLE_INPUTS
+    changed = {
+        "emotions": order.emotions,
+        "hairstyle": order.hairstyle_name.encode(),
+        "hair_color": order.hair_color,
+    }
     values = {
         "avatar_code": avatar_code.encode(),
         "texture": texture,
         "normals": normals,
-        "emotions": order.emotions,
-        "hairstyle": order.hairstyle_name.encode(),
-        "hair_color": order.hair_color,
+        **{name: value for name, value in changed.items() if name in changes},
         **_file_values(order),
     }
-    inputs = APPLY_EMOTION_INPUTS if by_emotion else TRY_HAIRSTYLE_INPUTS
     return infer_rpc(
         APPLY_EMOTION_MODEL if by_emotion else TRY_HAIRSTYLE_MODEL,
         inputs,
-        [values[spec.name] for spec in inputs],
+        [values.get(spec.name) for spec in inputs],
         CHANGED_AVATAR_OUTPUTS,
+    )
+
+
+def turntable_rpc(*, avatar_code: str, texture: bytes) -> Rpc:
+    """The inference that draws an avatar as it is, and makes no file.
+
+    Args:
+        avatar_code: of the avatar.
+        texture: of the avatar.
+    """
+    values = {"avatar_code": avatar_code.encode(), "texture": texture, "turntable": True}
+    return infer_rpc(
+        TRY_HAIRSTYLE_MODEL,
+        TRY_HAIRSTYLE_INPUTS,
+        [values.get(spec.name) for spec in TRY_HAIRSTYLE_INPUTS],
+        (TURNTABLE_OUTPUT,),
     )
 
 
@@ -351,11 +237,3 @@ def _texture_size(size: int | None) -> int | None:
             "default"
         )
     return size
-
-
-def _numbers(values: Sequence[float]) -> list[float]:
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        return []
-    return [float(value) for value in array] if array.ndim == 1 else []

@@ -10,13 +10,8 @@ from typing import Any, get_args
 
 from mien._avatar import Avatar
 from mien._avatar_content import AvatarProgress
-from mien._avatar_requests import (
-    TEXTURE_SIZES,
-    AvatarCompression,
-    Expression,
-    HairForm,
-    Level,
-)
+from mien._avatar_order import AvatarCompression, Expression, HairForm, Level
+from mien._avatar_requests import TEXTURE_SIZES
 from mien._cli_output import print_progress, print_result, shows_progress
 from mien._client import Client
 from mien._emotions import EMOTIONS

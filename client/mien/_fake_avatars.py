@@ -35,20 +35,28 @@ def avatar_values(asked: dict[str, str], *, common: dict[str, Any]) -> Iterator[
     pixel = common["overlay"]
     yield {
         **{name: common[name] for name in ("codes", "shape", "similarity", "untrained")},
-        **changed_avatar_values(asked),
+        **changed_avatar_values(asked, picture=pixel),
         "event": b"avatar",
         "texture": pixel,
         "normals": pixel if asked.get("detail") == "\1" else b"",
-        "turntable": pixel if asked.get("turntable") == "\1" else b"",
         "difd": 0.0,
         "psnr": 30.0,
         "ssim": 1.0,
     }
 
 
-def changed_avatar_values(asked: dict[str, str]) -> dict[str, Any]:
-    """Outputs of `apply_emotion` and `try_hairstyle`, beside ``untrained``."""
-    return {"file": _FILES[asked.get("format", "glb")], "avatar_code": b"fake"}
+def changed_avatar_values(asked: dict[str, str], *, picture: bytes) -> dict[str, Any]:
+    """Outputs of `apply_emotion` and `try_hairstyle`, beside ``untrained``.
+
+    Args:
+        asked: texts of the request's inputs; that of a flag is one character.
+        picture: that stands for a turntable.
+    """
+    return {
+        "file": _FILES[asked.get("format", "glb")],
+        "avatar_code": b"fake",
+        "turntable": picture if asked.get("turntable") == "\1" else b"",
+    }
 
 
 def hairstyle_values(asked: dict[str, str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from tritonclient.grpc import service_pb2
 
-from mien._avatar_requests import CHANGED_AVATAR_OUTPUTS
+from mien._avatar_requests import CHANGED_AVATAR_OUTPUTS, TURNTABLE_OUTPUT
 from mien._errors import ClientClosedError, InvalidOptionError, MienError, ModelNotFoundError
 from mien._fake_avatars import avatar_values, changed_avatar_values, hairstyle_values
 from mien._fake_streams import PIXEL_PNG, FakeMessageStream, default_events
@@ -43,8 +43,8 @@ _VERTICES = ((0.0, 0.1, 0.0), (-0.08, -0.05, 0.0), (0.08, -0.05, 0.0), (0.0, 0.0
 _VERTICES_PX = ((90, 40, 0), (40, 130, 0), (140, 130, 0), (90, 95, -60))
 
 _OUTPUTS = {
-    APPLY_EMOTION_MODEL: CHANGED_AVATAR_OUTPUTS,
-    TRY_HAIRSTYLE_MODEL: CHANGED_AVATAR_OUTPUTS,
+    APPLY_EMOTION_MODEL: (*CHANGED_AVATAR_OUTPUTS, TURNTABLE_OUTPUT),
+    TRY_HAIRSTYLE_MODEL: (*CHANGED_AVATAR_OUTPUTS, TURNTABLE_OUTPUT),
     HAIRSTYLES_MODEL: (ENTRIES, PREVIEW),
     EMBED_MODEL: EMBED_OUTPUTS,
     FIT_MODEL: FIT_OUTPUTS,
@@ -213,7 +213,7 @@ class FakeTransport:
         if rpc.model_name == SAMPLE_IDENTITIES_MODEL:
             return _people(asked)
         if rpc.model_name in (APPLY_EMOTION_MODEL, TRY_HAIRSTYLE_MODEL):
-            return changed_avatar_values(_texts(rpc))
+            return changed_avatar_values(_texts(rpc), picture=PIXEL_PNG)
         if rpc.model_name == HAIRSTYLES_MODEL:
             return hairstyle_values(_texts(rpc))
         if "fmr" not in asked:

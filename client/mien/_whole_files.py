@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import get_args
 
-from mien._avatar_requests import AvatarFormat
+from mien._avatar_order import AvatarFormat
 from mien._errors import InvalidOptionError
 from mien._synthesis_files import write_whole
 
