@@ -46,6 +46,35 @@ def call(request, triton):
 
 
 @pytest.fixture(params=["sync", "async"])
+def chain(request, triton):
+    """``chain(("avatar", b"me"), ("save", path))``: each method of what the one before returned.
+
+    The last element of a call may be a dict of keyword arguments.
+    """
+
+    def parts(call):
+        name, *args = call
+        return name, args, args.pop() if args and isinstance(args[-1], dict) else {}
+
+    def chain_sync(*calls):
+        with Client(triton.address) as subject:
+            for name, args, kwargs in map(parts, calls):
+                subject = getattr(subject, name)(*args, **kwargs)
+            return subject
+
+    def chain_async(*calls):
+        async def run():
+            async with AsyncClient(triton.address) as subject:
+                for name, args, kwargs in map(parts, calls):
+                    subject = await getattr(subject, name)(*args, **kwargs)
+                return subject
+
+        return asyncio.run(run())
+
+    return chain_sync if request.param == "sync" else chain_async
+
+
+@pytest.fixture(params=["sync", "async"])
 def generate(request, triton):
     """``generate(b"me", count=2)`` through a new client: a list of its events.
 

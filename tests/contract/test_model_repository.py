@@ -171,6 +171,7 @@ def test_the_renderer_takes_and_gives_what_its_contract_says():
         ("apply_emotion", "output", client_avatars.CHANGED_AVATAR_OUTPUTS),
         ("try_hairstyle", "input", client_avatars.TRY_HAIRSTYLE_INPUTS),
         ("try_hairstyle", "output", client_avatars.CHANGED_AVATAR_OUTPUTS),
+        ("try_hairstyle", "output", (client_avatars.TURNTABLE_OUTPUT,)),
         ("hairstyles", "input", client_hairstyles.HAIRSTYLES_INPUTS),
         ("hairstyles", "output", (client_hairstyles.ENTRIES, client_hairstyles.PREVIEW)),
     ],

@@ -54,6 +54,7 @@ class FakeAvatars(FakeTriton):
             self.outputs[name] = {
                 "file": unbatched_text(b""),
                 "avatar_code": unbatched_text(b""),
+                "turntable": unbatched_text(b""),
                 "untrained": _FALSE,
             }
         self.outputs["apply_emotion"]["expression"] = Tensor("FP32", (1, 3), bytes(12))
@@ -90,7 +91,8 @@ class FakeAvatars(FakeTriton):
 
     def _changed(self, given):
         telling = unbatched_text(_telling(given))
-        return Reply({"file": telling, "avatar_code": telling})
+        turntable = unbatched_text(TURNTABLE if given.get("turntable") else b"")
+        return Reply({"file": telling, "avatar_code": telling, "turntable": turntable})
 
     def _hairstyles(self, given):
         operation, name = given["operation"], given.get("name")
