@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 
 from mien_server.avatar.avatar_code import AvatarCodes
+from mien_server.avatar.changing import AvatarChanger
+from mien_server.avatar.creating import AvatarCreator, Helpers, Limits
 from mien_server.avatar.hairdressing import Hairdresser
 from mien_server.avatar.head_asset import HeadAsset
 from mien_server.avatar.making import AvatarMaker
-from mien_server.avatar.pipeline import AvatarCreator, Helpers
 from mien_server.deca_codes import CODE_PARTS
 from mien_server.hair.head import Head
 from mien_server.hair.library import HairstyleLibrary
@@ -208,10 +209,15 @@ def maker(models=None, pose_values="global jaw"):
     )
 
 
-def creator(models=None, **helpers):
+def changer(models=None):
+    models = models or PlantedModels()
+    return AvatarChanger(maker(models), models)
+
+
+def creator(models=None, max_yaw_deg=50, **helpers):
     models = models or PlantedModels()
     wanted = Helpers(**{"detail": False, "segmenter": False, **helpers})
-    return AvatarCreator(maker(models), models, wanted, 2)
+    return AvatarCreator(maker(models), models, wanted, Limits(2, max_yaw_deg))
 
 
 def texts(*values):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`create_avatar`, `apply_emotion` and `try_hairstyle` with models whose answers are known."""
+"""`create_avatar` with models whose answers are known."""
 
 import io
 
@@ -7,28 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien_server.avatar.avatar_code import AvatarCodes
-from mien_server.avatar.options import EMOTIONS
+from mien_server.avatar.choices import EMOTIONS
 from mien_server.deca_codes import CODE_PARTS
 from mien_server.errors import ServingError
 from tests.server.avatar import planted_avatars as planted
+from tests.server.avatar.asking import HAPPY, PHOTO, TURNED, asked, changed, morph, opened
 from tests.server.avatar.glb_reader import read_glb
-from tests.server.avatar.planted_avatars import PlantedModels, Stream, creator, maker, texts
-
-PHOTO, TURNED = planted.portrait_of(0)[1], planted.portrait_of(1)[1]
-HAPPY = np.float32([1, 0, 0, 0, 0, 0])
-SURPRISED = np.float32([0, 0, 0, 0, 0, 1])
-
-
-def asked(*images, models=None, stream=None, helpers=None, **options):
-    """The stream after a request."""
-    stream = stream or Stream()
-    inputs = {"images": texts(*images), "texture_size": np.int32([256])}
-    inputs |= {n: texts(v) if isinstance(v, str) else np.asarray(v) for n, v in options.items()}
-    made = creator(models, **(helpers or {}))
-    made.answer(inputs, stream)
-    made.close()
-    return stream
+from tests.server.avatar.planted_avatars import PlantedModels, Stream
 
 
 @pytest.fixture(scope="module")
@@ -36,28 +21,6 @@ def avatar():
     stream = asked(PHOTO, hairstyle="bob", hair_color=np.float32([0.5, 0.25, 0.125]))
     assert stream.refusal is None
     return stream.events[-1]
-
-
-def parts(event):
-    return {"avatar_code": event["avatar_code"], "texture": event["texture"]}
-
-
-def opened(event):
-    return AvatarCodes(planted.KEY, "planted").open(event["avatar_code"][0].decode())
-
-
-def changed(event, method, **inputs):
-    made = maker()
-    arrays = {n: texts(v) if isinstance(v, (str, bytes)) else v for n, v in inputs.items()}
-    answer = getattr(made, method)({**parts(event), **arrays})
-    made.close()
-    return answer
-
-
-def morph(glb, index):
-    """(V', 3) of a slider, over all corners of the head's file."""
-    targets = [glb.targets(primitive)[index] for primitive in glb.primitives("head")]
-    return np.concatenate([glb.values(accessor) for accessor in targets])
 
 
 def test_an_avatar_of_a_known_head_looks_like_its_photograph(avatar):
@@ -144,26 +107,6 @@ def test_sliders_are_emotions_and_arkit_s_names_as_far_as_the_head_has_them(avat
     assert glb.gltf.asset.extras["licences"] == ["Head model: CC0."]
 
 
-def test_emotions_move_the_vertices_as_the_network_says(avatar):
-    happy = changed(avatar, "with_emotions", emotions=HAPPY, output="morph")
-    surprised = changed(avatar, "with_emotions", emotions=SURPRISED, output="morph")
-
-    rest = planted.asset().vertices
-    smile = planted.head_of(np.zeros(300), np.eye(100)[1], np.zeros(15)) - rest
-    jaw = planted.head_of(np.zeros(300), np.eye(100)[6], np.eye(15)[6] * 0.2) - rest
-    np.testing.assert_allclose(happy["expression"], smile, atol=1e-6)  # the head is not turned
-    np.testing.assert_allclose(surprised["expression"], jaw, atol=1e-6)
-    assert happy["file"][0] == b""
-    assert opened(happy).codes[151] == 1
-
-
-def test_a_network_that_turns_the_neck_moves_no_jaw():
-    made = maker(pose_values="neck global")
-    codes = made.heads.with_emotions(np.zeros(236, np.float32), np.zeros(300), SURPRISED)
-
-    assert codes[CODE_PARTS["pose"]].tolist() == [0] * 6
-
-
 def test_emotions_of_a_request_are_worn_and_sealed():
     event = asked(PHOTO, emotions=HAPPY / 2).events[-1]
 
@@ -181,25 +124,6 @@ def test_hair_is_that_of_the_photograph_in_colour(avatar):
     assert height < seen.image_rgb.shape[0] / 2
     for value in (red, green, blue):
         assert 0.2 < value < 0.9  # neither the magenta wall nor nothing
-
-
-@pytest.mark.parametrize("form", ["cards", "strands", "mesh"])
-def test_hair_is_worn_in_every_form(avatar, form):
-    answer = changed(avatar, "with_hairstyle", hairstyle="bob", hair_form=form, level="low")
-
-    glb = read_glb(answer["file"][0])
-    (hair,) = glb.primitives("hair")
-    assert hair.mode in ((1, 3) if form == "strands" else (4, None))
-
-
-def test_an_avatar_without_its_texture_has_the_model_s(avatar):
-    made = maker()
-    answer = made.with_hairstyle({"avatar_code": avatar["avatar_code"], "hairstyle": texts("none")})
-
-    glb = read_glb(answer["file"][0])
-    image = Image.open(io.BytesIO(glb.view(glb.gltf.images[0].bufferView)))
-    assert image.size == (256, 256)
-    assert np.ptp(np.asarray(image).reshape(-1, 3), axis=0).tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -222,40 +146,9 @@ def test_refusals_say_what_came_and_what_is_allowed(images, options, code, words
     assert not stream.events
 
 
-@pytest.mark.parametrize(
-    ("method", "inputs", "code"),
-    [
-        ("with_emotions", {"emotions": HAPPY, "avatar_code": "mine"}, "INVALID_AVATAR"),
-        ("with_emotions", {"emotions": 3 * HAPPY}, "INVALID_OPTION"),
-        ("with_emotions", {"emotions": HAPPY, "texture": b"junk"}, "INVALID_TENSOR"),
-        ("with_emotions", {"emotions": HAPPY, "normals": b"junk"}, "INVALID_TENSOR"),
-        ("with_hairstyle", {"hairstyle": "mullet"}, "INVALID_OPTION"),
-        ("with_hairstyle", {"hairstyle": "none", "format": "ply"}, "INVALID_OPTION"),
-    ],
-)
-def test_changes_that_cannot_be_made_are_refused(avatar, method, inputs, code):
-    with pytest.raises(ServingError) as refused:
-        changed(avatar, method, **inputs)
-
-    assert refused.value.code == code
-
-
 def test_vertices_that_are_no_numbers_are_the_model_s_fault():
     class Broken(PlantedModels):
         def flame_decoder(self, shape, expression, pose):
             return {"vertices": super().flame_decoder(shape, expression, pose)["vertices"] * np.nan}
 
     assert asked(PHOTO, models=Broken()).refusal.code == "MODEL_FAILED"
-
-
-def test_an_emotion_in_a_file_is_the_one_of_the_slider(avatar):
-    made = maker(models := PlantedModels())
-    inputs = {**parts(avatar), "emotions": HAPPY}
-    file = made.with_emotions(inputs)
-    alone = made.with_emotions({**inputs, "output": texts("morph")})
-
-    np.testing.assert_allclose(file["expression"], alone["expression"], atol=1e-7)
-    np.testing.assert_array_equal(opened(file).codes, opened(alone).codes)
-    assert models.together[:2] == [["emotion_mlp"], ["flame_decoder"]]
-    glb = read_glb(file["file"][0])
-    np.testing.assert_allclose(morph(glb, 0), morph(glb, 1), atol=1e-7)  # all of happiness

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien_server.avatar.choices import HairForm, Level
 from mien_server.avatar.hairdressing import Hairdresser, read_library
 from mien_server.avatar.hairstyles_pipeline import hairstyles_answer
-from mien_server.avatar.options import HairForm, Level
 from mien_server.errors import ServingError
 from mien_server.hair.library import HairstyleLibrary
 from mien_server.hair.own_styles import HAIRSTYLES_VARIABLE

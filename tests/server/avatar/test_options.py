@@ -2,15 +2,9 @@
 import numpy as np
 import pytest
 
-from mien_server.avatar.options import (
-    CreateOptions,
-    Expression,
-    FileFormat,
-    HairForm,
-    read_create_options,
-    read_emotion_options,
-    read_hairstyle_options,
-)
+from mien_server.avatar.change_options import read_emotion_options, read_hairstyle_options
+from mien_server.avatar.choices import Expression, FileFormat, HairForm
+from mien_server.avatar.create_options import CreateOptions, read_create_options
 from mien_server.errors import ServingError
 
 
@@ -86,3 +80,12 @@ def test_emotions_and_hairstyles_are_read_for_an_avatar_that_is_there():
     assert emotions.output.value == "morph"
     assert (style.hairstyle, style.hair_color) == ("bob", None)
     assert style.file.format is FileFormat.PLY
+
+
+def test_what_a_change_leaves_out_stays_as_it_is():
+    kept = read_hairstyle_options({})
+
+    assert (kept.hairstyle, kept.hair_color, kept.turntable) == (None, None, False)
+    assert read_hairstyle_options({"hairstyle": given("")}).hairstyle is None
+    assert read_hairstyle_options({"turntable": given([True])}).turntable
+    assert read_emotion_options({"emotions": HAPPY, "turntable": given([True])}).turntable
