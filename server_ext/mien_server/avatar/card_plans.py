@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -80,20 +80,32 @@ class CardPlans:
         return path is not None and path.is_file()
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Hold off others that take turns too, so that no two make the same plan."""
-        try:
-            if self._folder is not None:
-                self._folder.mkdir(parents=True, exist_ok=True)
-            lock = None if self._folder is None else (self._folder / LOCK).open("a")
-        except OSError:
-            lock = None
+    def turn(self) -> Iterator[bool]:
+        """Hold off others that take turns too, so that no two make the same plan.
+
+        Yields:
+            False where somebody else has the turn; nobody waits.
+        """
+        lock = self._lock_file()
         if lock is None:
-            yield
+            yield True
             return
         with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
+    def _lock_file(self) -> IO[str] | None:
+        if self._folder is None:
+            return None
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            return (self._folder / LOCK).open("a")
+        except OSError:
+            return None
 
     def _path(self, digest: str, max_triangles: int) -> Path | None:
         if self._folder is None:

@@ -9,6 +9,7 @@ import threading
 from mien_server.avatar.choices import Level
 from mien_server.avatar.hairdressing import Hairdresser
 from mien_server.errors import ServingError
+from mien_server.hair.library_index import HairstyleEntry
 
 __all__ = ["HairPreparation"]
 
@@ -16,6 +17,7 @@ __all__ = ["HairPreparation"]
 LEVELS = (Level.MEDIUM, Level.HIGH, Level.LOW)
 STYLES = 48  # that are prepared; of a library of more, the others when they are asked for
 NICE = 19  # of the thread
+PAUSE_S = 0.1  # while another process makes plans
 
 
 class HairPreparation:
@@ -44,12 +46,14 @@ class HairPreparation:
         """Prepare them all here; ends early once `close` is called."""
         entries = self._hairdresser.library.entries()[:STYLES]
         for level, entry in ((level, entry) for level in LEVELS for entry in entries):
-            if self._is_closing.is_set():
-                return
-            try:
-                self._hairdresser.prepare(entry, level, keep=level is LEVELS[0])
-            except (ServingError, ValueError):  # removed meanwhile, or damaged: who asks is told
-                continue
+            while not self._is_closing.is_set() and not self._is_prepared(entry, level):
+                self._is_closing.wait(PAUSE_S)
+
+    def _is_prepared(self, entry: HairstyleEntry, level: Level) -> bool:
+        try:
+            return self._hairdresser.prepare(entry, level, keep=level is LEVELS[0])
+        except (ServingError, ValueError):  # removed meanwhile, or damaged: who asks is told
+            return True
 
     def _work(self) -> None:
         # Linux gives threads nice values of their own.

@@ -102,7 +102,7 @@ class Hairdresser:
             vertices = self._head.vertices
             self.hair(entry.name, vertices, (0, 0, 0), HairForm.CARDS, Level.MEDIUM)
 
-    def prepare(self, entry: HairstyleEntry, level: Level, *, keep: bool) -> None:
+    def prepare(self, entry: HairstyleEntry, level: Level, *, keep: bool) -> bool:
         """Work out what the cards of a style need, so that nobody who asks for them pays for that.
 
         Args:
@@ -110,16 +110,22 @@ class Hairdresser:
             level: how much of it.
             keep: here, so that it need not be read from the disk either.
 
+        Returns:
+            False where another process is making plans: it may be this one, so ask again.
+
         Raises:
             ServingError: INVALID_OPTION, the style was removed meanwhile.
             ValueError: its file is missing or damaged.
         """
         if not self._plans.has(entry.sha256, hair_level(level.value).card_triangles):
-            with self._plans.turn():
+            with self._plans.turn() as is_ours:
+                if not is_ours:
+                    return False
                 self._cards(entry, level)
         if keep:
             self._cards(entry, level)
             self._roots(entry)
+        return True
 
     def check(self, name: str) -> None:
         """Refuse a name before anything is worked out.

@@ -45,7 +45,9 @@ def pixels_of(texture: EncodedImage) -> NDArray[np.uint8]:
     Raises:
         ServingError: INVALID_TENSOR, the picture is damaged.
     """
-    bgr = cv2.imdecode(np.frombuffer(texture.data, np.uint8), cv2.IMREAD_COLOR)
+    # Viewers of avatars turn no texture, whatever its EXIF says.
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    bgr = cv2.imdecode(np.frombuffer(texture.data, np.uint8), flags)
     if bgr is None:
         raise _refusal("texture", "its pixels cannot be decoded")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)

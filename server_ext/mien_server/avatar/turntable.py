@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A picture of an avatar from several sides, hair and expression included.
 
-Letters  V vertices of the head, N of the hair, S side of the texture, P pixels of a view.
+Letters  V vertices of the head, N of the hair, P pixels of a view.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def turntable(
 
     Args:
         vertices: (V, 3) metres.
-        texture_rgb: (S, S, 3) uint8, row 0 at v = 1.
+        texture_rgb: (H, W, 3) uint8, row 0 at v = 1.
         topology: of the head.
         hair: its shell; None for a bald head.
 
@@ -84,8 +84,8 @@ def _view(
     raster = rasterize(placed[None], faces, height=side, width=side)
     shown = interpolate(raster, faces, np.column_stack([normals, colours]).astype(np.float32))[0]
     uv = _coordinates(raster.triangle[0], raster.barycentric[0], topology)
-    size = len(texture)
-    at = np.stack([uv[..., 0] * size - 0.5, (1 - uv[..., 1]) * size - 0.5], axis=-1)
+    height, width = texture.shape[:2]
+    at = np.stack([uv[..., 0] * width - 0.5, (1 - uv[..., 1]) * height - 0.5], axis=-1)
     skin = cv2.remap(
         texture, at.astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
