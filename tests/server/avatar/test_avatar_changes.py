@@ -162,6 +162,20 @@ def test_hair_that_is_kept_is_written_alone_and_no_hair_is_not(avatar):
     assert refused.value.code == "INVALID_OPTION"
 
 
+def test_a_texture_of_any_proportions_is_drawn_where_it_belongs(avatar):
+    pixels = np.asarray(Image.open(io.BytesIO(avatar["texture"][0])))
+    file = io.BytesIO()
+    Image.fromarray(np.repeat(pixels, 2, axis=1)).save(file, "PNG")
+
+    drawn = changed(avatar, "with_hairstyle", texture=file.getvalue(), turntable=np.array([True]))
+
+    wide, square = (
+        np.asarray(Image.open(io.BytesIO(answer["turntable"][0])), float)
+        for answer in (drawn, avatar)
+    )
+    assert np.abs(wide - square).mean() < 0.5
+
+
 def test_a_damaged_texture_has_no_turntable(avatar):
     png = avatar["texture"][0]
     damaged = png[:40] + bytes(len(png) - 60) + png[-20:]

@@ -6,7 +6,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from mien_server.avatar import card_plans
+from mien_server.avatar import card_plans, hair_preparing
 from mien_server.avatar.card_plans import CardPlans, plans_folder
 from mien_server.avatar.choices import HairForm, Level
 from mien_server.avatar.hair_preparing import HairPreparation
@@ -35,8 +35,8 @@ def strands():
     return library().hairstyle("long_wavy").strands
 
 
-def cards(of, level=Level.LOW):
-    return of.hair("long_wavy", asset().vertices, (0.5, 0.4, 0.3), HairForm.CARDS, level)
+def cards(of, level=Level.LOW, name="long_wavy"):
+    return of.hair(name, asset().vertices, (0.5, 0.4, 0.3), HairForm.CARDS, level)
 
 
 def test_a_plan_that_was_kept_is_the_plan_that_was_made(tmp_path, planned):
@@ -89,7 +89,8 @@ def test_without_a_folder_that_can_be_written_plans_are_made(tmp_path, planned):
     (tmp_path / "file").write_text("in the way")
     for folder in (None, tmp_path / "file" / "below"):
         plans = CardPlans(folder)
-        with plans.turn():
+        with plans.turn() as is_ours:
+            assert is_ours
             assert plans.plan("one", strands(), 600).triangles <= 600
         assert not plans.has("one", 600)
 
@@ -104,16 +105,18 @@ def test_plans_lie_where_the_environment_says(tmp_path):
     assert plans_folder({}).parts[-3:] == (".cache", "mien", "card_plans")
 
 
-def test_after_preparation_nobody_plans_in_this_process_or_another(tmp_path, planned):
+def test_after_preparation_nobody_plans_in_this_process_or_another(tmp_path, planned, monkeypatch):
+    monkeypatch.setattr(hair_preparing, "STYLES", 2)
+    name = library().entries()[1].name
     first = Hairdresser(library(), asset(), CardPlans(tmp_path))
     HairPreparation(first).run()
     count = len(planned)
-    cards(first, Level.MEDIUM)
+    cards(first, Level.MEDIUM, name)
     second = Hairdresser(library(), asset(), CardPlans(tmp_path))
     HairPreparation(second).run()
-    cards(second, Level.HIGH)
+    cards(second, Level.HIGH, name)
 
-    assert count == len(library().entries()) * len(LEVELS)
+    assert count == 2 * len(LEVELS)
     assert len(planned) == count
 
 
@@ -135,6 +138,7 @@ def test_preparation_ends_when_it_is_closed(planned):
         def prepare(self, entry, level, *, keep):
             self.prepared += 1
             preparation.close()
+            return True
 
     subject = Counting(library(), asset())
     preparation = HairPreparation(subject)
@@ -142,6 +146,36 @@ def test_preparation_ends_when_it_is_closed(planned):
     preparation.run()
 
     assert subject.prepared == 1
+
+
+def test_two_processes_do_not_make_the_same_plan(tmp_path, planned):
+    """Each opens the lock for itself, as processes do."""
+    mine = Hairdresser(library(), asset(), CardPlans(tmp_path))
+    entry = library().entry("long_wavy")
+
+    with CardPlans(tmp_path).turn() as is_theirs:
+        assert is_theirs
+        assert not mine.prepare(entry, Level.LOW, keep=False)
+        assert planned == []
+
+    assert mine.prepare(entry, Level.LOW, keep=False)
+    assert len(planned) == 1
+
+
+def test_preparation_goes_on_once_the_other_process_is_done(tmp_path):
+    class Waiting(Hairdresser):
+        answers = ()
+
+        def prepare(self, entry, level, *, keep):
+            self.answers += ((entry.name, level),)
+            return len(self.answers) > 2
+
+    subject = Waiting(library(), asset())
+    HairPreparation(subject).run()
+
+    first = library().entries()[0].name
+    assert subject.answers[:3] == ((first, Level.MEDIUM),) * 3
+    assert len(set(subject.answers)) == len(subject.answers) - 2 == 3 * len(library().entries())
 
 
 def test_a_style_that_is_gone_does_not_end_the_preparation():
