@@ -4,6 +4,7 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,10 @@ import tritonclient.grpc as triton
 from PIL import Image
 from tritonclient.utils import InferenceServerException
 
+from mien import Client, FaceTurnedAwayError
+from mien_starter.degradation import Degradation
+from mien_starter.sheets import calm_shot
+from mien_starter.world import World
 from tests.e2e.event_stream import EventStream, tensor
 from tests.photographs import astronaut, encoded, faceless
 from tests.server.avatar.glb_reader import read_glb
@@ -21,6 +26,7 @@ pytestmark = [pytest.mark.triton, pytest.mark.slow]
 PHOTO = encoded(astronaut(), "PNG")
 COFFEE = encoded(faceless("coffee"))
 EMOTIONS = ["happiness", "anger", "sadness", "fear", "contempt", "surprise"]
+TURNED_PERSON = 110_100
 HAPPY = np.float32([1, 0, 0, 0, 0, 0])
 
 
@@ -39,9 +45,11 @@ def avatar(address):
     return create(address, PHOTO, hairstyle="bob")[-1]
 
 
-def infer(address, model, **inputs):
+def infer(address, model, outputs=None, **inputs):
+    wanted = outputs and [triton.InferRequestedOutput(name) for name in outputs]
     with triton.InferenceServerClient(address) as client:
-        answer = client.infer(model, [tensor(name, value) for name, value in inputs.items()])
+        tensors = [tensor(name, value) for name, value in inputs.items()]
+        answer = client.infer(model, tensors, outputs=wanted)
     return {output.name: answer.as_numpy(output.name) for output in answer.get_response().outputs}
 
 
@@ -156,6 +164,86 @@ def test_hair_comes_in_other_forms_and_the_avatar_as_a_zip(address, avatar, hair
         assert {"avatar.obj", "avatar.mtl", "avatar_skin.png"} <= set(archive.namelist())
         lines = archive.read("avatar.obj").decode().splitlines()
     assert sum(line.startswith("l ") for line in lines) == (1000 if hair_form == "strands" else 0)
+
+
+def test_a_turntable_needs_no_photograph_and_is_the_one_of_the_photographs(address):
+    options = {"hairstyle": "bob", "texture_size": 256, "turntable": True}
+    made = create(address, PHOTO, expression="neutral", **options)[-1]
+
+    calm = infer(address, "apply_emotion", **parts(made), emotions=0 * HAPPY, turntable=True)
+    kept = infer(address, "try_hairstyle", **parts(made), turntable=True)
+    happy = infer(
+        address, "apply_emotion", **parts(made), emotions=HAPPY, output="morph", turntable=True
+    )
+    without = infer(address, "try_hairstyle", **parts(made))
+
+    assert made["turntable"][0].startswith(b"\x89PNG")
+    assert calm["turntable"][0] == kept["turntable"][0] == made["turntable"][0]
+    assert kept["file"][0] == made["file"][0]
+    assert happy["turntable"][0] not in (b"", made["turntable"][0])
+    assert happy["file"][0] == without["turntable"][0] == b""
+
+
+def test_what_is_not_asked_for_is_not_made(address, avatar):
+    only = infer(address, "try_hairstyle", ["turntable"], **parts(avatar), turntable=True)
+    code = infer(address, "try_hairstyle", ["file", "avatar_code"], **parts(avatar), level="low")
+
+    assert only.keys() == {"turntable"}
+    assert Image.open(io.BytesIO(only["turntable"][0])).size == (1600, 320)
+    assert code.keys() == {"file", "avatar_code"}
+
+
+def test_a_hairstyle_that_is_left_out_stays(address, avatar):
+    named = infer(address, "try_hairstyle", **parts(avatar), hairstyle="bob", level="low")
+    kept = infer(address, "try_hairstyle", **parts(avatar), level="low")
+
+    assert kept["file"][0] == named["file"][0] != avatar["file"][0]
+
+
+def test_the_client_previews_what_it_changed(address):
+    with Client(address) as client:
+        avatar = client.avatar(PHOTO, texture_size=256).with_hairstyle("afro")
+        dyed = avatar.with_hairstyle(color="#20c020")
+
+        pictures = [each.preview() for each in (avatar, dyed, dyed.with_emotion(surprise=1))]
+
+    assert len(set(pictures)) == 3
+    assert {Image.open(io.BytesIO(picture)).size for picture in pictures} == {(1600, 320)}
+
+
+@pytest.fixture(scope="module")
+def turned():
+    """A synthetic person nobody was trained on, by how far the face is turned, degrees."""
+    world = World(320)
+    grey = np.full((world.size, world.size, 3), 0.7, np.float32)
+
+    def photograph(yaw_deg):
+        shot = calm_shot(yaw_deg=yaw_deg, pitch_deg=0.0)
+        shot = replace(shot, camera=shot.camera * np.float32([0.85, 1, 1]))
+        rng = np.random.default_rng([TURNED_PERSON, 2004])
+        taken = world.photograph_of(
+            world.person(TURNED_PERSON), shot, rng, camera=Degradation(), background=grey
+        )
+        return encoded(Image.fromarray(taken.image_rgb), "PNG")
+
+    return {yaw_deg: photograph(float(yaw_deg)) for yaw_deg in (30, 57)}
+
+
+def test_a_face_that_is_turned_away_is_refused_with_its_angle(address, turned):
+    turn = r"turned by 5[5-9] degrees to the image's right.* at most 50; send"
+
+    with pytest.raises(InferenceServerException, match=f"mien.FACE_TURNED_AWAY: .*{turn}"):
+        create(address, turned[57])
+    with pytest.raises(InferenceServerException, match=f"image 2 of 2: .*{turn}"):
+        create(address, turned[30], turned[57])
+    with Client(address) as client, pytest.raises(FaceTurnedAwayError, match=turn):
+        client.avatar(turned[57])
+
+
+def test_a_face_that_is_turned_by_less_becomes_an_avatar(address, turned):
+    event = create(address, turned[30], texture_size=256)[-1]
+
+    assert event["similarity"][0] > 0.7
 
 
 def test_strands_come_as_ply(address, avatar):
