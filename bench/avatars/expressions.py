@@ -104,8 +104,8 @@ def measure_expressions(
             f"no photograph from the {' or the '.join(bare) or 'world'} gave an avatar; take more "
             "people"
         )
-    mm = {key: np.concatenate(parts) for key, parts in found.items()}
-    return Distances(mm, counts, lost)
+    joined = {key: np.concatenate(parts) for key, parts in found.items()}
+    return Distances(joined, counts, lost)
 
 
 def _rows(

@@ -109,9 +109,10 @@ class ModelsInProcess:
 
     def _columns(
         self, model: str, name: str, array: Array, outputs: Sequence[str]
-    ) -> tuple[Array, ...]:
+    ) -> tuple[Array, Array, Array]:
         answer = self._timed(ModelCall(model, {name: array}, tuple(outputs)))
-        return tuple(answer[output] for output in outputs)
+        first, second, third = (answer[output] for output in outputs)
+        return first, second, third
 
     def _cropped(self, call: ModelCall) -> Mapping[str, Array]:
         request = CropRequest(

@@ -52,8 +52,8 @@ class Lpips:
         weights = read_checkpoint(trunk).tensors
         linear = read_checkpoint(heads).tensors
         self._layers: list[tuple[int, nn.Conv2d, torch.Tensor]] = []
-        for number, (place, *sizes) in enumerate(_CONVOLUTIONS):
-            layer = nn.Conv2d(*sizes)
+        for number, (place, into, out, side, stride, pad) in enumerate(_CONVOLUTIONS):
+            layer = nn.Conv2d(into, out, side, stride, pad)
             shape = tuple(layer.weight.shape)
             layer.weight.data = _tensor(weights, f"features.{place}.weight", shape, trunk)
             layer.bias = nn.Parameter(_tensor(weights, f"features.{place}.bias", shape[:1], trunk))

@@ -162,7 +162,7 @@ def _rows(photographs: Photographs, people: int | None) -> list[int]:
     """Of the photographs of the first so many people."""
     identities = photographs.labels["identity"]
     known = list(dict.fromkeys(identities.tolist()))[:people]
-    return np.flatnonzero(np.isin(identities, known)).tolist()
+    return [int(row) for row in np.flatnonzero(np.isin(identities, known))]
 
 
 @contextlib.contextmanager

@@ -77,7 +77,7 @@ def reaches_mm(faces: Faces, shape: Array) -> NDArray[np.float64]:
 
 def at_rest_in(glb: bytes) -> NDArray[np.float64]:
     """Vertices of a file as it shows them while all sliders are at 0, in its own order."""
-    meshes = trimesh.load(io.BytesIO(glb), file_type="glb", process=False).geometry
+    meshes = trimesh.load_scene(io.BytesIO(glb), file_type="glb", process=False).geometry
     return np.concatenate([np.asarray(meshes[name].vertices) for name in sorted(meshes)])
 
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ CHANGES = {
     "hair": "try_hairstyle",
 }
 HAIRSTYLE, OTHER_HAIRSTYLE = "bob", "afro"
-EMOTIONS = np.float32([0.8, 0, 0, 0, 0, 0.3])
+EMOTIONS = (0.8, 0.0, 0.0, 0.0, 0.0, 0.3)
 
 Array = NDArray[Any]
 Calls = dict[str, tuple[Callable[[], object], Callable[[], object]]]
@@ -104,7 +105,7 @@ def run_avatar_bench(
         for number in range(1, rounds + 1):
             for what, pair in calls.items():
                 watch.is_on = what == CREATE
-                one, other = watch.over(lambda pair=pair: _in_turns(*pair, 2 * seconds))
+                one, other = watch.over(partial(_in_turns, *pair, 2 * seconds))
                 runs["loop", what].append(one)
                 runs["served", what].append(other)
             for in_flight in IN_FLIGHT[1:]:
@@ -134,13 +135,14 @@ def _calls(
     photograph: bytes,
 ) -> Calls:
     """By what is done, how it is done in this process and by the server."""
+    emotions = np.array(EMOTIONS, np.float32)
     sent = {"avatar_code": own["avatar_code"], "texture": own["texture"]}
-    happy = {**sent, "emotions": EMOTIONS}
+    happy = {**sent, "emotions": emotions}
     morph = {**happy, "output": texts(b"morph")}
     hair = {**sent, "hairstyle": texts(OTHER_HAIRSTYLE.encode())}
     served_morph = {
         "avatar_code": texts(avatar.avatar_code.encode()),
-        "emotions": EMOTIONS,
+        "emotions": emotions,
         "output": texts(b"morph"),
     }
     style = {"hairstyle": texts(HAIRSTYLE.encode())}
@@ -151,7 +153,7 @@ def _calls(
         ),
         "file": (
             lambda: loop.maker.with_emotions(happy),
-            lambda: avatar.with_emotion(EMOTIONS.tolist()),
+            lambda: avatar.with_emotion(EMOTIONS),
         ),
         "morph": (
             lambda: loop.maker.with_emotions(morph),
