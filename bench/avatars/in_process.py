@@ -17,12 +17,14 @@ from google.protobuf import json_format, text_format
 from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2
 
-from mien_server.avatar.making import AvatarMaker, maker_from_contract
-from mien_server.avatar.pipeline import AvatarCreator, Helpers
+from mien_server.avatar.changing import AvatarChanger
+from mien_server.avatar.creating import AvatarCreator, Helpers, Limits
+from mien_server.avatar.making import maker_from_contract
 from mien_server.contract import ModelContract
 from mien_server.detection import DETECTOR_INPUT, DETECTOR_OUTPUTS
 from mien_server.errors import ServingError
 from mien_server.face_cropper_pipeline import CropRequest, crop_requests, cropper_from_contract
+from mien_server.fit_encoding import FitEncoders
 from mien_server.fit_pipeline import FitRequest, fit_requests
 from mien_server.landmarking import LANDMARKER_INPUT, LANDMARKER_OUTPUTS
 from mien_server.model_call import ModelCall
@@ -82,7 +84,10 @@ class ModelsInProcess:
             ),
         )
         fit = contract_of(repository / "fit_faces")
-        self._has_mica = fit.parameter("mica_encoder") != "none"
+        self._encoders = FitEncoders(
+            has_mica=fit.parameter("mica_encoder") != "none",
+            mirrored_shape=fit.flag("mirrored_shape"),
+        )
         self._untrained = fit.flag("untrained")
 
     def __call__(self, calls: Sequence[ModelCall]) -> list[Mapping[str, Array]]:
@@ -131,7 +136,7 @@ class ModelsInProcess:
             shape_sources=_strings(call, "shape_source"),
             outputs=frozenset(call.outputs),
         )
-        answers = fit_requests([request], self, has_mica=self._has_mica, untrained=self._untrained)
+        answers = fit_requests([request], self, encoders=self._encoders, untrained=self._untrained)
         return _answered(answers)
 
     def _graph(self, name: str) -> OnnxGraph:
@@ -156,16 +161,17 @@ class AvatarLoop:
         self.models = ModelsInProcess(repository, threads)
         folder = repository / CREATOR
         contract = contract_of(folder)
-        self.maker: AvatarMaker = maker_from_contract(contract, folder / "1", self.models)
+        maker = maker_from_contract(contract, folder / "1", self.models)
+        self.changer = AvatarChanger(maker, self.models)
         detail, decoder, segmenter = (
             contract.parameter(name) != "none"
             for name in ("detail_encoder", "detail_decoder", "hair_segmenter")
         )
         self._creator = AvatarCreator(
-            self.maker,
+            maker,
             self.models,
             Helpers(detail=detail and decoder, segmenter=segmenter),
-            int(contract.number("max_images")),
+            Limits(int(contract.number("max_images")), contract.number("max_yaw_deg")),
         )
 
     def close(self) -> None:

@@ -31,6 +31,7 @@ __all__ = ["CHANGES", "IN_FLIGHT", "AvatarBench", "Stage", "run_avatar_bench"]
 IN_FLIGHT = (1, 4)
 # What is done with an avatar, and what it is called in tables.
 CREATE = "create_avatar"
+FILE = frozenset({"file"})  # of the outputs of a change
 CHANGES = {
     "file": "apply_emotion, a file",
     "morph": "apply_emotion, the movement alone",
@@ -152,15 +153,15 @@ def _calls(
             lambda: client.avatar(photograph, hairstyle=HAIRSTYLE),
         ),
         "file": (
-            lambda: loop.maker.with_emotions(happy),
+            lambda: loop.changer.with_emotions(happy, FILE),
             lambda: avatar.with_emotion(EMOTIONS),
         ),
         "morph": (
-            lambda: loop.maker.with_emotions(morph),
+            lambda: loop.changer.with_emotions(morph, frozenset()),
             lambda: infer(graphs, "apply_emotion", served_morph, "expression", "avatar_code"),
         ),
         "hair": (
-            lambda: loop.maker.with_hairstyle(hair),
+            lambda: loop.changer.with_hairstyle(hair, FILE),
             lambda: avatar.with_hairstyle(OTHER_HAIRSTYLE),
         ),
     }

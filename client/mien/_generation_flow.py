@@ -109,15 +109,18 @@ def first_message(rpc: Rpc, budget: Budget, read: Read[E]) -> EventSteps[E]:
 
 
 def received(read: Read[E]) -> EventSteps[E]:
-    """The next message; after a refusal also the end of the stream, which is on its way.
+    """The next message; after the last one, or a refusal, also the end of the stream.
 
     Triton never lets go of a request that is cancelled in that very moment, and then cannot unload
     the model (its pull request 8078).
     """
-    message = yield Receive()
-    if message is not None and message.error_message:
+    response = yield Receive()
+    if response is not None and response.error_message:
         yield LetEnd()
-    return read(message)
+    message = read(response)
+    if message.is_final:
+        yield LetEnd()
+    return message
 
 
 def _check_complete(rpc: Rpc, num_faces: int, count: int) -> None:

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-END_S = 1.0
+END_S = 5.0
 
 
 class MessageStream(Protocol):

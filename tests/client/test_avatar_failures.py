@@ -184,3 +184,13 @@ def test_a_model_that_fails_is_told_as_such(call, triton):
 
     with pytest.raises(ServerError, match="flame_decoder"):
         call("avatar", b"me")
+
+
+def test_a_stream_that_has_come_to_its_end_is_not_cancelled(call, triton):
+    """Triton can lose a request that is cancelled while it ends."""
+    triton.script("create_avatar", Stream((avatar_event(),), lingers_s=0.3))
+
+    call("avatar", b"me")
+
+    triton.__exit__()
+    assert not triton.calls[0].cancelled.is_set()

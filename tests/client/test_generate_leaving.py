@@ -28,6 +28,9 @@ from tests.fakes.fake_triton import Hang, Stream
 
 
 def test_a_stream_that_has_come_to_its_end_is_not_cancelled(generate, triton):
+    """Triton can lose a request that is cancelled while it ends."""
+    triton.script("generate_faces", Stream((STARTED, FACE), lingers_s=0.3))
+
     generate(b"me")
 
     triton.__exit__()
@@ -35,8 +38,7 @@ def test_a_stream_that_has_come_to_its_end_is_not_cancelled(generate, triton):
 
 
 def test_a_stream_that_ends_with_a_refusal_is_not_cancelled(generate, triton):
-    """Triton can lose a request that is cancelled while it ends."""
-    triton.script("generate_faces", Stream(("mien.NO_FACE: none", 0.1), is_complete=False))
+    triton.script("generate_faces", Stream(("mien.NO_FACE: none", 0.3), is_complete=False))
 
     with pytest.raises(NoFaceError):
         generate(b"me")

@@ -85,7 +85,7 @@ def test_a_set_that_was_killed_between_images_goes_on_with_what_is_missing(tmp_p
     make(tmp_path / "whole", server)
     server.script("generate_faces", *[Stream(BROKEN.script)] * 20)
     with pytest.raises(ServerError):
-        make(tmp_path / "set", server)
+        make(tmp_path / "set", server, in_flight=1)  # none is on its way when it ends
     server.calls.clear()
     server._scripts.clear()
     (tmp_path / "set" / "shard-00001.jsonl").write_bytes(

@@ -21,6 +21,7 @@ from mien import _requests as client_requests
 from mien_export import registry
 from mien_server.cropping import CROP_SIZES
 from mien_server.detection import DETECTOR_INPUT, DETECTOR_OUTPUTS
+from mien_server.fit_encoding import FitEncoders
 from mien_server.fit_pipeline import FitRequest, fit_requests
 from mien_server.landmarking import LANDMARKER_INPUT, LANDMARKER_MAX_BATCH, LANDMARKER_OUTPUTS
 from mien_server.style_renderer_pipeline import RENDER_INPUTS, RENDER_OUTPUTS
@@ -111,7 +112,7 @@ def test_fits_are_made_by_calls_the_contracts_offer():
     (answer,) = fit_requests(
         [FitRequest(image, ["largest"], ["raise"], [""], asked)],
         models,
-        has_mica=True,
+        encoders=FitEncoders(has_mica=True, mirrored_shape=True),
         untrained=True,
     )
 

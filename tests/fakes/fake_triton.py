@@ -156,11 +156,13 @@ class Stream:
         script: outputs of an event; words that refuse in place of one; seconds to wait; a Hang; or
             a Refusal, which ends the RPC with its status.
         is_complete: whether the last message comes.
+        lingers_s: between the last message and the end of the stream.
         edit: changes every message before it is sent.
     """
 
     script: tuple[dict[str, Tensor] | str | float | Hang | Refusal, ...]
     is_complete: bool = True
+    lingers_s: float = 0.0
     edit: Callable[[Any], None] | None = None
 
 
@@ -338,10 +340,11 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
             else:
                 outputs = {name: tensor for name, tensor in step.items() if name in asked}
                 yield _edited(_stream_message(request, outputs), stream)
-        ended.set()
         is_refused = bool(stream.script) and isinstance(stream.script[-1], str)
         if stream.is_complete and wants_final and not is_refused:  # a refusal is final itself
             yield _stream_message(request, is_final=True)
+        time.sleep(stream.lingers_s)
+        ended.set()
 
     def ModelConfig(self, request, context):
         reply = self._triton.behave("ModelConfig", request.name, request, context)
