@@ -11,9 +11,9 @@ GENERATOR = "generate_faces"
 SAMPLER = "sample_identities"  # issues tokens too
 # An identity is the recogniser's embedding and, of the head, the encoder's coefficients.
 IDENTITY_GRAPHS = ("deca_encoder", "face_recognizer", "flame_decoder")
-# An avatar's code is coefficients of the head and of its albedo.
+# An avatar's code is coefficients of the head and of its albedo, and perhaps a latent of its hair.
 AVATARS = ("create_avatar", "apply_emotion", "try_hairstyle")
-AVATAR_GRAPHS = ("flame_decoder", "texture_decoder")
+AVATAR_GRAPHS = ("flame_decoder", "hair_vae_decoder", "texture_decoder")
 
 
 def digest_parameters(model: str, weights: Mapping[str, str]) -> dict[str, str]:

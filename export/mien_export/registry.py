@@ -17,7 +17,8 @@ from mien_export.specs import (
     face_recognizer,
     flame_decoder,
     hair_segmenter,
-    hair_vae,
+    hair_vae_decoder,
+    hair_vae_encoder,
     identity_denoiser,
     latent_decoder,
     latent_encoder,
@@ -40,7 +41,8 @@ SPECS: Mapping[str, ExportSpec] = {
         face_recognizer.SPEC,
         flame_decoder.SPEC,
         hair_segmenter.SPEC,
-        hair_vae.SPEC,
+        hair_vae_decoder.SPEC,
+        hair_vae_encoder.SPEC,
         identity_denoiser.SPEC,
         latent_decoder.SPEC,
         latent_encoder.SPEC,
@@ -51,12 +53,19 @@ SPECS: Mapping[str, ExportSpec] = {
     )
 }
 
+# Without these two avatars cannot wear the hair of their photographs.
+HAIR_ENCODER, HAIR_DECODER = (
+    Dependency(f"hair_vae_{half}", when_built=True, sets={f"hair_vae_{half}": f"hair_vae_{half}"})
+    for half in ("encoder", "decoder")
+)
+
 # Ensembles name their steps in config.pbtxt; what a model.py calls stands here.
 PIPELINE_DEPENDENCIES: Mapping[str, tuple[Dependency, ...]] = {
     "apply_emotion": (
         Dependency("emotion_mlp"),
         Dependency("flame_decoder"),
         Dependency("texture_decoder"),
+        HAIR_DECODER,
     ),
     "create_avatar": (
         Dependency("fit_faces"),
@@ -68,6 +77,8 @@ PIPELINE_DEPENDENCIES: Mapping[str, tuple[Dependency, ...]] = {
         Dependency("detail_encoder", when_built=True, sets={"detail_encoder": "detail_encoder"}),
         Dependency("detail_decoder", when_built=True, sets={"detail_decoder": "detail_decoder"}),
         Dependency("hair_segmenter", when_built=True, sets={"hair_segmenter": "hair_segmenter"}),
+        HAIR_ENCODER,
+        HAIR_DECODER,
     ),
     "face_cropper": (
         Dependency("face_detector", when_built=True, sets={"detector": "face_detector"}),
@@ -96,6 +107,7 @@ PIPELINE_DEPENDENCIES: Mapping[str, tuple[Dependency, ...]] = {
         Dependency("emotion_mlp"),
         Dependency("flame_decoder"),
         Dependency("texture_decoder"),
+        HAIR_DECODER,
     ),
     "verify_faces": (Dependency("embed_faces"),),
 }

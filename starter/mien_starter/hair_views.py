@@ -16,11 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from mien_server.hair.portrait_crop import PORTRAIT_SIZE_PX, portrait_window_from_landmarks
 from mien_server.rendering.camera import pixels_from_image, project
-from mien_server.rendering.rasterizer import rasterize
 from mien_starter.groom_making import StyleView
 from mien_starter.grooms import STEP_POINTS
-from mien_starter.hair.orientation_map import WIDTH_M, orientation_map
-from mien_starter.hair.ribbons import ribbons
+from mien_starter.hair.orientation_map import drawn_hair
 from mien_starter.world.assets import Assets
 from mien_starter.world.shot import axis_angle
 
@@ -101,13 +99,14 @@ def seen_of(
         hairs: (S, P, 3) metres, many and fine.
         grid: (32, 32, 100, 4) strands of the scalp, which are asked whether they are seen.
     """
-    body, drawn = view.placed(body_vertices), view.placed(hairs)
-    map_rgb = orientation_map(drawn, body, body_faces, view.camera, size=PORTRAIT_SIZE_PX)
-    strips, strip_faces = ribbons(drawn[:, ::STEP_POINTS], WIDTH_M)
-    mesh = project(np.concatenate([body, strips]), view.camera)
-    faces = np.concatenate([body_faces, strip_faces + len(body)])
-    raster = rasterize(mesh[None], faces, height=PORTRAIT_SIZE_PX, width=PORTRAIT_SIZE_PX)
-    return StyleView(map_rgb, _seen(view, raster.depth[0], grid), view.yaw_deg)
+    drawn = drawn_hair(
+        view.placed(hairs),
+        view.placed(body_vertices),
+        body_faces,
+        view.camera,
+        size=PORTRAIT_SIZE_PX,
+    )
+    return StyleView(drawn.map_rgb, _seen(view, drawn.depth, grid), view.yaw_deg)
 
 
 def _seen(

@@ -17,6 +17,7 @@ from mien_export.parity import Arrays, compare
 from mien_export.registry import SPECS
 from mien_export.starter_weights import STARTER_FILE
 from mien_starter.errors import StarterError
+from mien_starter.evaluation.held_out import FROM_GROOMS
 from mien_starter.evaluation.networks import predictor, wrapped
 from mien_starter.recipes import WITHOUT_PHOTOGRAPHS, network_of, recipe_of
 from mien_starter.training.recipe import Tensors
@@ -157,8 +158,12 @@ def write_card(
     """
     parameters = sum(p.numel() for p in wrapped(graph, path).parameters())
     recipe = recipe_of(graph)
-    drawn = recipe in WITHOUT_PHOTOGRAPHS
-    made = "drawn by the recipe" if drawn else "rendered by `python -m mien_starter dataset`"
+    if recipe in WITHOUT_PHOTOGRAPHS:
+        made = "Synthetic people only, drawn by the recipe"
+    elif recipe in FROM_GROOMS:
+        made = "Hairstyles grown by rules, with `python -m mien_starter grooms`"
+    else:
+        made = "Synthetic people only, rendered by `python -m mien_starter dataset`"
     stored = "; ".join(
         f"{output} {', '.join(f'{kind} {value:.2g}' for kind, value in found.items())}"
         for output, found in parity.items()
@@ -169,8 +174,7 @@ def write_card(
         f"Network `{network_of(graph)}`: {parameters:,} parameters, "
         f"{path.stat().st_size / 1e6:.1f} MB, matrices in fp16. Stored against trained: {stored}.",
         "",
-        f"**Data.** Synthetic people only, {made}: {about['data']}. "
-        "No photograph of a real person was used.",
+        f"**Data.** {made}: {about['data']}. No photograph of a real person was used.",
         "",
         f"**Recipe.** `starter/mien_starter/recipes/{recipe}.py`, {about['step']} steps:",
         "",

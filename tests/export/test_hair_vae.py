@@ -5,8 +5,16 @@ import numpy as np
 import pytest
 import torch
 
-from mien_export.networks.hair_vae import HAIR_VAE, HAIR_VAE_STARTER, HairVae, HairVaeConfig
-from mien_export.networks.hair_vae_strands import StrandsFromSteps, StrandsOfMap, features_of
+from mien_export.networks.hair_vae import HairVae
+from mien_export.networks.hair_vae_config import HAIR_VAE, HAIR_VAE_STARTER, HairVaeConfig
+from mien_export.networks.hair_vae_decoder import Decoded, HairVaeDecoder
+from mien_export.networks.hair_vae_encoder import HairVaeEncoder
+from mien_export.networks.hair_vae_strands import (
+    LatentOfMap,
+    StrandsFromSteps,
+    StrandsOfLatent,
+    features_of,
+)
 
 from .weights import count_parameters
 
@@ -27,14 +35,18 @@ def seed():
 
 
 def silent(config=TINY):
-    """A network that deviates nowhere from its mean style."""
-    network = HairVae(config).eval()
+    """A decoder that deviates nowhere from its mean style."""
+    network = HairVaeDecoder(config).eval()
     with torch.no_grad():
-        network.decoder.block[-1].weight.zero_()
-        network.decoder.block[-1].bias.zero_()
-        network.decoder.grows.weight.zero_()
-        network.decoder.grows.bias.zero_()
+        network.block[-1].weight.zero_()
+        network.block[-1].bias.zero_()
+        network.grows.weight.zero_()
+        network.grows.bias.zero_()
     return network
+
+
+def latents(count=2, config=TINY):
+    return torch.randn(count, config.latent)
 
 
 def encoded(angle_rad):
@@ -47,14 +59,14 @@ def encoded(angle_rad):
 
 def test_sizes_are_those_that_are_documented():
     assert count_parameters(HairVae, HAIR_VAE) == 31_421_029
-    assert count_parameters(HairVae, HAIR_VAE_STARTER) == 2_427_421
+    assert count_parameters(HairVae, HAIR_VAE_STARTER) == 3_738_653
 
 
 def test_the_full_size_goes_through_the_published_shapes():
     with torch.device("meta"):
         network = HairVae(HAIR_VAE)
-        mean, log_variance = network.encoder(torch.zeros(2, 3, 256, 256))
-        steps, grows = network.decode(mean)
+        mean, log_variance = network.posterior(torch.zeros(2, 3, 256, 256))
+        steps, grows = network.decoder(mean)
 
     assert mean.shape == log_variance.shape == (2, 512)
     assert network.decoder.linear.out_features == 4096
@@ -63,11 +75,12 @@ def test_the_full_size_goes_through_the_published_shapes():
     assert grows.shape == (2, 32, 32)
 
 
-def test_the_starter_weights_are_within_six_megabytes():
+def test_the_starter_weights_are_within_seven_megabytes_together():
     with torch.device("meta"):
-        state = HairVae(HAIR_VAE_STARTER).state_dict()
+        halves = [half(HAIR_VAE_STARTER) for half in (HairVaeEncoder, HairVaeDecoder)]
+        values = [value for half in halves for value in half.state_dict().values()]
 
-    assert sum(v.numel() * (2 if v.ndim > 1 else 4) for v in state.values()) < 6e6
+    assert sum(v.numel() * (2 if v.ndim > 1 else 4) for v in values) < 7e6
 
 
 def test_a_network_that_deviates_nowhere_gives_the_mean_style_on_the_roots():
@@ -77,7 +90,7 @@ def test_a_network_that_deviates_nowhere_gives_the_mean_style_on_the_roots():
     network.roots.copy_(roots.flatten())
     network.step_mean[:3] = step[:, None]
     network.step_mean[3] = 0.5
-    strands = StrandsOfMap(network)(torch.rand(2, 3, 256, 256) * 255)
+    strands = StrandsOfLatent(network)(latents())
 
     way = torch.arange(100)[:, None] / 9 * step.permute(1, 2, 0)[:, :, None]
     curliness = torch.full((32, 32, 100, 1), 0.5)
@@ -91,8 +104,8 @@ def test_a_cell_whose_logit_is_not_positive_is_zero_throughout_and_no_other_is()
     network.roots.fill_(0.1)
     network.step_mean[:3] = 0.01
     grows = torch.linspace(-1, 1, 32 * 32).reshape(1, 32, 32)
-    network.forward = lambda _: (network.step_mean[None], grows)
-    strands = StrandsOfMap(network)(torch.zeros(1, 3, 256, 256))
+    network.forward = lambda _: Decoded(network.step_mean[None], grows)
+    strands = StrandsOfLatent(network)(latents(1))
 
     there = (strands != 0).any(dim=-1)
     assert torch.equal(there.any(dim=-1), grows > 0)
@@ -103,8 +116,8 @@ def test_rows_columns_points_and_values_are_in_the_order_of_the_contract():
     network = silent(dataclasses.replace(TINY, step_points=1))
     steps = torch.zeros(1, 4, 99, 32, 32)
     steps[0, 1, 41, 5, 7] = 1.0  # step 41 leads to point 42, upwards
-    network.forward = lambda _: (steps, torch.ones(1, 32, 32))
-    strands = StrandsOfMap(network)(torch.zeros(1, 3, 256, 256))
+    network.forward = lambda _: Decoded(steps, torch.ones(1, 32, 32))
+    strands = StrandsOfLatent(network)(latents(1))
 
     expected = torch.zeros(1, 32, 32, 100, 4)
     expected[0, 5, 7, 42:, 1] = 1.0
@@ -153,15 +166,20 @@ def test_features_of_what_is_no_hair_hold_no_direction():
     torch.testing.assert_close(features[:, :1], red / 255)
 
 
-def test_the_same_map_always_gives_the_same_hair_from_the_mean_of_its_latent():
+def test_the_halves_are_served_as_they_learnt_together():
     network = HairVae(TINY).eval()
-    features = features_of(torch.rand(2, 3, 256, 256) * 255)
-    mean, log_variance = network.encoder(features)
-    first, second = network(features), network(features)
+    maps = torch.rand(2, 3, 256, 256) * 255
+    mean, log_variance = network.posterior(features_of(maps))
+    together = network(features_of(maps))
+    latent = LatentOfMap(network.encoder)(maps)
+    strands = StrandsOfLatent(network.decoder)(latent)
 
-    assert torch.equal(first.steps, second.steps)
-    torch.testing.assert_close(first.steps, network.decode(mean).steps)
+    torch.testing.assert_close(latent, mean)
     assert not torch.allclose(mean, log_variance)
+    there = together.grows > 0
+    assert torch.equal(strands.flatten(3).any(dim=-1), there)
+    ends = together.steps[:, :3].cumsum(dim=2).permute(0, 3, 4, 2, 1)  # the roots are 0
+    torch.testing.assert_close(strands[there][:, 9::9, :3], ends[there], rtol=0, atol=1e-6)
 
 
 def test_a_step_that_does_not_end_at_the_last_point_is_refused():

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from torch import nn
 
-__all__ = ["NUM_POINTS", "SIDE", "StrandsFromSteps", "StrandsOfMap", "features_of"]
+__all__ = [
+    "NUM_POINTS",
+    "SIDE",
+    "LatentOfMap",
+    "StrandsFromSteps",
+    "StrandsOfLatent",
+    "features_of",
+]
 
 SIDE, NUM_POINTS = 32, 100
 # Of red in 0..1, a half being body: from here on it counts as hair, and at 1 entirely.
@@ -58,19 +65,32 @@ class StrandsFromSteps(nn.Module):
         return torch.cat([places, curliness], dim=1)
 
 
-class StrandsOfMap(nn.Module):
-    """A hair VAE from HairNet's map to the scalp's grid of strands."""
+class LatentOfMap(nn.Module):
+    """The encoder of a hair VAE from HairNet's map on."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, orientation_map: torch.Tensor) -> torch.Tensor:
-        """Map (B, 3, 256, 256), RGB 0..255, to (B, 32, 32, 100, 4): x, y, z in metres, curliness.
+        """Map (B, 3, 256, 256), RGB 0..255, to (B, latent)."""
+        latent: torch.Tensor = self.network(features_of(orientation_map))
+        return latent
+
+
+class StrandsOfLatent(nn.Module):
+    """The decoder of a hair VAE down to the scalp's grid of strands."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        """Map (B, latent) to (B, 32, 32, 100, 4): x, y, z in metres, curliness.
 
         A cell where the network sees no hair is 0 throughout.
         """
-        steps, grows = self.network(features_of(orientation_map))
+        steps, grows = self.network(latent)
         offsets = self.network.get_submodule("strands")(steps.flatten(3))  # (B, 4, 100, 1024)
         roots = self.network.get_buffer("roots").reshape(SIDE * SIDE, 3)
         roots = nn.functional.pad(roots, (0, 1)).T[None, :, None]  # (1, 4, 1, 1024)

@@ -20,7 +20,7 @@ SPEC = ExportSpec(
     model="hair_segmenter",
     networks={
         "segmenter": TorchNetwork(
-            summary="0.6 M parameters, 0.2 G multiplications: starter weights",
+            summary="0.8 M parameters, 0.2 G multiplications: starter weights",
             licence_note="mien's starter weights: Apache-2.0",
             config=HAIR_SEGMENTER,
             make=functools.partial(HairSegmenter, HAIR_SEGMENTER),

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from mien_server.avatar.avatar_code import AvatarCode
 from mien_server.avatar.change_options import read_emotion_options, read_hairstyle_options
-from mien_server.avatar.choices import Output
+from mien_server.avatar.choices import OWN_HAIR, Output
 from mien_server.avatar.expressions import HeadShapes
 from mien_server.avatar.making import AvatarMaker, maker_from_contract
 from mien_server.avatar.option_values import FileOptions, check_ply
 from mien_server.avatar.skin_pictures import came_picture, pixels_of, skin_from_albedo
 from mien_server.contract import ModelContract
 from mien_server.deca_codes import CODE_PARTS
+from mien_server.errors import ServingError
 from mien_server.model_call import CallModels, ModelCall
 
 __all__ = ["AvatarChanger", "changer_from_contract"]
@@ -81,6 +82,13 @@ class AvatarChanger:
         options = read_hairstyle_options(inputs)
         code = self._opened(inputs)
         if options.hairstyle is not None:
+            self._maker.check_hairstyle(options.hairstyle)
+            if OWN_HAIR == options.hairstyle != code.hairstyle and code.own_hair is None:
+                raise ServingError(
+                    "INVALID_OPTION",
+                    "hairstyle is 'own', and this avatar's code has no hair of its own; make it "
+                    "again from its photograph with hairstyle 'own'",
+                )
             code = replace(code, hairstyle=options.hairstyle)
         if options.hair_color is not None:
             red, green, blue = options.hair_color.tolist()

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from mien_server.avatar.appearance import EncodedImage
 from mien_server.avatar.avatar_code import AvatarCode
-from mien_server.avatar.choices import NO_HAIR, Expression
+from mien_server.avatar.choices import NO_HAIR, OWN_HAIR, Expression
 from mien_server.avatar.create_options import CreateOptions, read_create_options
 from mien_server.avatar.events import Stage, Telling, avatar_event
 from mien_server.avatar.expressions import HeadShapes
@@ -29,7 +29,8 @@ from mien_server.avatar.fitting import Fits, fitted
 from mien_server.avatar.graph_answers import GraphAnswers, answers_about, normals_of, texture_of
 from mien_server.avatar.hair_finding import hair_colour
 from mien_server.avatar.likeness import compared
-from mien_server.avatar.making import AvatarMaker, maker_from_contract
+from mien_server.avatar.making import AvatarMaker, maker_from_contract, refused_own_hair
+from mien_server.avatar.own_hair import DECODER, ENCODER
 from mien_server.avatar.pictures import encoded_png
 from mien_server.avatar.quality import difd
 from mien_server.avatar.texture import FaceAtlas, FaceTexture, face_atlas
@@ -47,7 +48,7 @@ Array = NDArray[Any]
 Floats = NDArray[np.float32]
 
 DEFAULT_SIZE = 512
-GRAPHS = ("detail_encoder", "detail_decoder", "hair_segmenter")
+GRAPHS = ("detail_encoder", "detail_decoder", "hair_segmenter", ENCODER, DECODER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,12 @@ class Helpers:
     Attributes:
         detail: `detail_encoder` and `detail_decoder`.
         segmenter: `hair_segmenter`.
+        own_hair: that, `hair_vae_encoder` and `hair_vae_decoder`.
     """
 
     detail: bool
     segmenter: bool
+    own_hair: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,8 @@ class AvatarCreator:
     def _avatar(self, inputs: Mapping[str, Array], stream: EventStream) -> dict[str, Array]:
         options = read_create_options(inputs, max_images=self._limits.max_images)
         self._maker.check_hairstyle(options.hairstyle)
+        if options.hairstyle == OWN_HAIR and not self._helpers.own_hair:
+            raise refused_own_hair()
         has_detail = self._has_detail(options)
         telling = Telling(stream, _stages(options, has_detail), wanted=options.progress)
         fits = fitted(
@@ -127,7 +132,12 @@ class AvatarCreator:
             max_yaw_deg=self._limits.max_yaw_deg,
         )
         telling.done(Stage.FIT)
-        answers = answers_about(fits, self._call_models, has_segmenter=self._helpers.segmenter)
+        answers = answers_about(
+            fits,
+            self._call_models,
+            has_segmenter=self._helpers.segmenter,
+            wants_own_hair=options.hairstyle == OWN_HAIR,
+        )
         telling.done(Stage.DETAIL)
         code, shapes = self._code(options, fits, answers)
         growing = self._maker.pool.submit(self._maker.hair, code, shapes.neutral, options.file)
@@ -185,7 +195,8 @@ class AvatarCreator:
             red, green, blue = options.hair_color.tolist()
             colour = (red, green, blue)
         worn, shapes = self._maker.heads.shapes(codes, fits.shape, emotions)
-        return AvatarCode(fits.shape, worn, options.hairstyle, colour), shapes
+        code = AvatarCode(fits.shape, worn, options.hairstyle, colour, answers.own_hair)
+        return code, shapes
 
     def _likeness(self, fits: Fits, texture: FaceTexture) -> dict[str, float]:
         """Figures of quality, of the first photograph."""
@@ -229,6 +240,7 @@ def creator_from_contract(
     helpers = Helpers(
         detail=built["detail_encoder"] and built["detail_decoder"],
         segmenter=built["hair_segmenter"],
+        own_hair=built["hair_segmenter"] and built[ENCODER] and built[DECODER],
     )
     maker = maker_from_contract(contract, folder, call_models)
     return AvatarCreator(maker, call_models, helpers, Limits(int(most), max_yaw_deg))

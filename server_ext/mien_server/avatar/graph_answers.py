@@ -17,6 +17,7 @@ from mien_server.avatar.appearance import EncodedImage
 from mien_server.avatar.detail_normals import detail_normal_map
 from mien_server.avatar.fitting import Fits
 from mien_server.avatar.hair_finding import hair_masks, segmenter_call
+from mien_server.avatar.own_hair import read_own_hair
 from mien_server.avatar.pictures import encoded_png
 from mien_server.avatar.texture import FaceAtlas, FaceTexture, PhotographedHead, face_texture
 from mien_server.deca_codes import CODE_PARTS
@@ -37,20 +38,25 @@ class GraphAnswers:
         albedo: (s, s, 3) 0..1 of the albedo model.
         hair: (H, W) 0..1 of each photograph; None without `hair_segmenter`.
         displacement: (256, 256) metres of the wrinkles; None without detail.
+        own_hair: (L,) latent of the first's hair; None of a bald head, or where it is not wanted.
     """
 
     albedo: Array
     hair: list[NDArray[np.float32]] | None
     displacement: Array | None
+    own_hair: Floats | None
 
 
-def answers_about(fits: Fits, call_models: CallModels, *, has_segmenter: bool) -> GraphAnswers:
+def answers_about(
+    fits: Fits, call_models: CallModels, *, has_segmenter: bool, wants_own_hair: bool
+) -> GraphAnswers:
     """Ask the graphs about skin and hair, at once as far as they can be.
 
     Args:
         fits: of the photographs; with a crop where wrinkles are wanted.
         call_models: makes calls.
         has_segmenter: whether there is a `hair_segmenter`.
+        wants_own_hair: as a latent; asks for a segmenter and a `hair_vae_encoder`.
     """
     texture = {"texture": fits.texture[None]}
     calls = [ModelCall("texture_decoder", texture, ("albedo",))]
@@ -60,9 +66,12 @@ def answers_about(fits: Fits, call_models: CallModels, *, has_segmenter: bool) -
         crop = {"face_224": fits.face_224[None]}
         calls.append(ModelCall("detail_encoder", crop, ("detail",)))
     albedo, *others = call_models(calls)
-    hair = displacement = None
+    hair = displacement = own_hair = None
     if has_segmenter:
-        hair = hair_masks(fits.sittings, others.pop(0)["masks"])
+        masks = others.pop(0)["masks"]
+        hair = hair_masks(fits.sittings, masks)
+        if wants_own_hair:
+            own_hair = read_own_hair(fits.sittings[0], masks[0], call_models)
     if fits.face_224 is not None:
         jaw = fits.codes[CODE_PARTS["pose"]][3:]
         expression = fits.codes[CODE_PARTS["expression"]]
@@ -70,7 +79,7 @@ def answers_about(fits: Fits, call_models: CallModels, *, has_segmenter: bool) -
         wrinkles = {"jaw_expression_detail": row[None].astype(np.float32)}
         call = ModelCall("detail_decoder", wrinkles, ("displacement",))
         displacement = call_models([call])[0]["displacement"][0, 0]
-    return GraphAnswers(albedo["albedo"][0].transpose(1, 2, 0), hair, displacement)
+    return GraphAnswers(albedo["albedo"][0].transpose(1, 2, 0), hair, displacement, own_hair)
 
 
 def texture_of(fits: Fits, answers: GraphAnswers, atlas: FaceAtlas) -> FaceTexture:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien_server.avatar.brows import brow_colour, lab, skin_colour
 from mien_server.avatar.head_asset import HeadAsset
 from mien_server.avatar.likeness import Sitting
 from mien_server.hair.portrait_crop import (
@@ -22,14 +23,16 @@ from mien_server.model_call import ModelCall
 from mien_server.rendering import vertex_normals
 from mien_server.warping import warped
 
-__all__ = ["hair_colour", "hair_masks", "segmenter_call"]
+__all__ = ["FEWEST_SHARE", "hair_colour", "hair_masks", "segmenter_call"]
 
 Array = NDArray[Any]
 
 SURE = 0.8  # probability of hair
-FEWEST_PX = 50
+# Of the portrait crop: a head whose hair covers less is bald.
+FEWEST_SHARE = 0.01
 FACING = 0.1
-# Where nothing of the scalp is to be seen.
+ALIKE = 14.0  # distance in CIELAB of two places of somebody's skin
+# Of people of whom no hair is to be seen.
 USUAL = (0.36, 0.24, 0.16)
 
 
@@ -56,22 +59,43 @@ def hair_masks(sittings: tuple[Sitting, ...], masks: Array) -> list[NDArray[np.f
 def hair_colour(
     sitting: Sitting, asset: HeadAsset, mask: NDArray[np.float32] | None
 ) -> tuple[float, float, float]:
-    """SRGB 0..1 of the hair in a photograph.
+    """SRGB 0..1 of the hair in a photograph, or of what a bald person's may be.
 
-    The median of what is hair; where nobody says what is, of what is seen in front of the scalp.
+    The median of what is hair; where nobody says what is, of what is seen in front of the scalp,
+    unless that looks like skin. A bald head has the colour of its brows, and without those brown.
 
     Args:
         sitting: photograph and fit.
         asset: of the head model.
         mask: (H, W) 0..1, or None.
     """
-    pixels = _scalp_pixels(sitting, asset) if mask is None else sitting.image_rgb[mask > SURE]
-    if mask is not None and len(pixels) < FEWEST_PX:
-        pixels = _scalp_pixels(sitting, asset)
-    if not len(pixels):
+    image, landmarks = sitting.image_rgb, sitting.landmarks_68
+    pixels = _scalp_pixels(sitting, asset) if mask is None else _hair_pixels(sitting, mask)
+    colour = np.median(pixels, axis=0) if len(pixels) else None
+    if mask is None and colour is not None and _is_skin(colour, skin_colour(image, landmarks)):
+        colour = None
+    if colour is None:
+        colour = brow_colour(image, landmarks)
+    if colour is None:
         return USUAL
-    red, green, blue = (np.median(pixels, axis=0) / 255).tolist()
+    red, green, blue = (colour / 255).tolist()
     return red, green, blue
+
+
+def _hair_pixels(sitting: Sitting, mask: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """(N, 3) of the photograph; none where so little is hair that the head is bald."""
+    window = portrait_window_from_landmarks(sitting.landmarks_68)
+    side = PORTRAIT_SIZE_PX / np.hypot(*window[:, 0])  # of the crop, in pixels of the photograph
+    hair = mask > SURE
+    pixels: NDArray[np.uint8] = sitting.image_rgb[hair & (hair.sum() >= FEWEST_SHARE * side**2)]
+    return pixels
+
+
+def _is_skin(colour: Array, skin: Array | None) -> bool:
+    if skin is None:
+        return False
+    one, other = lab(np.stack([colour, skin]))
+    return bool(np.linalg.norm(one - other) < ALIKE)
 
 
 def _scalp_pixels(sitting: Sitting, asset: HeadAsset) -> NDArray[np.uint8]:

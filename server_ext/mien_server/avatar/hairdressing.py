@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hairstyles of the library on somebody's head, in the form a file holds.
+"""Hairstyles, of the library or somebody's own, on a head, in the form a file holds.
 
 What depends on the style alone is worked out once: where its roots are on the head that it was made
 on, and which strands its cards follow. Letters: V vertices of the head.
@@ -38,7 +38,7 @@ from mien_server.hair.shell import hair_shell
 from mien_server.hair.strands import Strands
 from mien_server.hair.surface import joined
 
-__all__ = ["Hairdresser", "read_library"]
+__all__ = ["Hairdresser", "WornStyle", "read_library"]
 
 HAIRSTYLES, WIG_STAND = "hairstyles", "head.npz"
 KEPT = 128  # things worked out about styles, a megabyte each at most
@@ -46,6 +46,19 @@ KEPT = 128  # things worked out about styles, a megabyte each at most
 Kept = TypeVar("Kept")
 Array = NDArray[Any]
 Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WornStyle:
+    """A hairstyle to be put on a head.
+
+    Attributes:
+        strands: S, 1 or more, in the frame of the library's head.
+        digest: says which style it is; equal digests mean equal strands.
+    """
+
+    strands: Strands
+    digest: str
 
 
 def read_library(folder: Path, environment: Mapping[str, str] = os.environ) -> HairstyleLibrary:
@@ -68,6 +81,15 @@ def read_library(folder: Path, environment: Mapping[str, str] = os.environ) -> H
             f"{styles} holds no hairstyles: {error}; build the repository again: mien-export build"
         ) from error
     return HairstyleLibrary(styles, Path(own) if own else None, head)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Style:
+    """A style that may still lie in its file, and where plans of its cards are kept."""
+
+    digest: str
+    strands: Callable[[], Strands]
+    plans: CardPlans
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,14 +139,15 @@ class Hairdresser:
             ServingError: INVALID_OPTION, the style was removed meanwhile.
             ValueError: its file is missing or damaged.
         """
-        if not self._plans.has(entry.sha256, hair_level(level.value).card_triangles):
+        style = self._of(entry)
+        if not self._plans.has(style.digest, hair_level(level.value).card_triangles):
             with self._plans.turn() as is_ours:
                 if not is_ours:
                     return False
-                self._cards(entry, level)
+                self._cards(style, level)
         if keep:
-            self._cards(entry, level)
-            self._roots(entry)
+            self._cards(style, level)
+            self._roots(style)
         return True
 
     def check(self, name: str) -> None:
@@ -136,12 +159,17 @@ class Hairdresser:
         self.library.entry(name)
 
     def hair(
-        self, name: str, vertices: Array, colour: Colour, form: HairForm, level: Level
+        self,
+        worn: str | WornStyle,
+        vertices: Array,
+        colour: Colour,
+        form: HairForm,
+        level: Level,
     ) -> Hair | None:
         """A style on a head.
 
         Args:
-            name: of the style.
+            worn: the style, or its name in the library.
             vertices: (V, 3) metres, the head at rest.
             colour: sRGB 0..1.
             form: what it is made of.
@@ -153,34 +181,32 @@ class Hairdresser:
         Raises:
             ServingError: INVALID_OPTION, there is no such style.
         """
-        entry, head = self.library.entry(name), self._head.with_vertices(vertices)
+        style, head = self._style(worn), self._head.with_vertices(vertices)
         tone = np.array(colour, np.float32)
         if form is HairForm.STRANDS:
-            return StrandHair(self.strands(name, vertices, level).points, tone)
+            return StrandHair(self.strands(worn, vertices, level).points, tone)
         if form is HairForm.MESH:
-            return self._shell(entry, head, tone, level)
-        return self._card_hair(entry, head, tone, level)
+            return self._shell(style, head, tone, level)
+        return self._card_hair(style, head, tone, level)
 
-    def strands(self, name: str, vertices: Array, level: Level) -> Strands:
+    def strands(self, worn: str | WornStyle, vertices: Array, level: Level) -> Strands:
         """The hairs of a style on a head, one by one; see `hair`."""
-        entry, head = self.library.entry(name), self._head.with_vertices(vertices)
+        style, head = self._style(worn), self._head.with_vertices(vertices)
         limits = hair_level(level.value)
-        strands = self._placed(entry, self._strands(entry), head)
+        strands = self._placed(style, style.strands(), head)
         return with_points(more_strands(strands, limits.strands), limits.strand_points)
 
-    def _shell(
-        self, entry: HairstyleEntry, head: Head, tone: Array, level: Level
-    ) -> ShellHair | None:
-        strands = self._placed(entry, self._strands(entry), head)
+    def _shell(self, style: _Style, head: Head, tone: Array, level: Level) -> ShellHair | None:
+        strands = self._placed(style, style.strands(), head)
         shell = hair_shell(strands, hair_level(level.value).shell_triangles, head=head, colour=tone)
         if not len(shell.triangles):
             return None
         tones = tone if shell.colours is None else shell.colours
         return ShellHair(shell.vertices, shell.triangles, tones, shell.normals)
 
-    def _card_hair(self, entry: HairstyleEntry, head: Head, tone: Array, level: Level) -> CardHair:
-        cards = self._cards(entry, level)
-        strands = self._placed(entry, cards.strands, head)  # the roots stay where they are
+    def _card_hair(self, style: _Style, head: Head, tone: Array, level: Level) -> CardHair:
+        cards = self._cards(style, level)
+        strands = self._placed(style, cards.strands, head)  # the roots stay where they are
         surface = joined(
             hair_cards(strands, cards.plan, colour=tone), scalp_cap(strands, head, colour=tone)
         )
@@ -195,23 +221,28 @@ class Hairdresser:
             normals=surface.normals,
         )
 
-    def _cards(self, entry: HairstyleEntry, level: Level) -> _Cards:
+    def _style(self, worn: str | WornStyle) -> _Style:
+        if isinstance(worn, WornStyle):  # nobody else will wear it: no plan is kept on a disk
+            return _Style(worn.digest, lambda: worn.strands, CardPlans(None))
+        return self._of(self.library.entry(worn))
+
+    def _of(self, entry: HairstyleEntry) -> _Style:
+        return _Style(entry.sha256, lambda: self.library.hairstyle(entry.name).strands, self._plans)
+
+    def _cards(self, style: _Style, level: Level) -> _Cards:
         def make() -> _Cards:
-            strands, limit = self._strands(entry), hair_level(level.value).card_triangles
-            plan = self._plans.plan(entry.sha256, strands, limit)
+            strands, limit = style.strands(), hair_level(level.value).card_triangles
+            plan = style.plans.plan(style.digest, strands, limit)
             return _Cards(plan, strands_for_cards(strands, plan))
 
-        return self._once(("cards", entry.sha256, level.value), make)
+        return self._once(("cards", style.digest, level.value), make)
 
-    def _placed(self, entry: HairstyleEntry, strands: Strands, head: Head) -> Strands:
-        return placed(strands, head, self.library.head, roots=self._roots(entry))
+    def _placed(self, style: _Style, strands: Strands, head: Head) -> Strands:
+        return placed(strands, head, self.library.head, roots=self._roots(style))
 
-    def _roots(self, entry: HairstyleEntry) -> Any:
+    def _roots(self, style: _Style) -> Any:
         stand = self.library.head
-        return self._once(("roots", entry.sha256), lambda: bound_roots(self._strands(entry), stand))
-
-    def _strands(self, entry: HairstyleEntry) -> Strands:
-        return self.library.hairstyle(entry.name).strands
+        return self._once(("roots", style.digest), lambda: bound_roots(style.strands(), stand))
 
     def _once(self, key: tuple[str, ...], make: Callable[[], Kept]) -> Kept:
         """What was worked out before, else worked out now."""

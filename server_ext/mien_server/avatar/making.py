@@ -20,9 +20,10 @@ from mien_server.avatar.expressions import Heads, HeadShapes
 from mien_server.avatar.formats import to_glb, to_obj_zip, to_ply
 from mien_server.avatar.hair_geometry import Hair, ShellHair
 from mien_server.avatar.hair_preparing import HairPreparation
-from mien_server.avatar.hairdressing import Hairdresser, read_library
+from mien_server.avatar.hairdressing import Hairdresser, WornStyle, read_library
 from mien_server.avatar.head_asset import HEAD_FILE, HeadAsset
-from mien_server.avatar.option_values import FileOptions
+from mien_server.avatar.option_values import FileOptions, no_hair_for_ply
+from mien_server.avatar.own_hair import DECODER, OwnHair
 from mien_server.avatar.pictures import encoded_png
 from mien_server.avatar.turntable import turntable
 from mien_server.contract import ModelContract
@@ -51,6 +52,7 @@ class AvatarMaker:
         generator: digest of the weights behind it.
         untrained: whether random weights are among them.
         preparation: of hairstyles, ended with the maker.
+        makes_own_hair: whether there is a `hair_vae_decoder`.
     """
 
     def __init__(
@@ -64,10 +66,12 @@ class AvatarMaker:
         generator: str,
         untrained: bool,
         preparation: HairPreparation | None = None,
+        makes_own_hair: bool = False,
     ) -> None:
         self.asset, self.hairdresser, self.codes = asset, hairdresser, codes
         self.heads = Heads(call_models, pose_values)
-        self.untrained = untrained
+        self.untrained, self._makes_own_hair = untrained, makes_own_hair
+        self._own_hair = OwnHair(call_models)
         self._generator, self._preparation = generator, preparation
         self.pool = ThreadPoolExecutor(HAIR_THREADS, thread_name_prefix="hair")
 
@@ -83,18 +87,25 @@ class AvatarMaker:
         Raises:
             ServingError: INVALID_OPTION.
         """
-        if name == OWN_HAIR:
+        if name == OWN_HAIR and not self._makes_own_hair:
             raise refused_own_hair()
-        if _has_hair(name):
+        if name not in (NO_HAIR, OWN_HAIR, ""):
             self.hairdresser.check(name)
 
     def hair(self, code: AvatarCode, neutral: Floats, options: FileOptions) -> Hair | None:
         """What grows on the head of a code; None where nothing does, or for strands alone."""
-        if not _has_hair(code.hairstyle) or options.format is FileFormat.PLY:
+        worn = None if options.format is FileFormat.PLY else self.worn(code)
+        if worn is None:
             return None
         return self.hairdresser.hair(
-            code.hairstyle, neutral, code.hair_color, options.hair_form, options.level
+            worn, neutral, code.hair_color, options.hair_form, options.level
         )
+
+    def worn(self, code: AvatarCode) -> str | WornStyle | None:
+        """The style that grows on the head of a code; None where nothing does."""
+        if code.hairstyle == OWN_HAIR:
+            return None if code.own_hair is None else self._own_hair.style(code.own_hair)
+        return None if code.hairstyle in (NO_HAIR, "") else code.hairstyle
 
     def file(
         self,
@@ -107,7 +118,10 @@ class AvatarMaker:
     ) -> bytes:
         """The avatar in the format asked for."""
         if options.format is FileFormat.PLY:
-            strands = self.hairdresser.strands(code.hairstyle, shapes.neutral, options.level)
+            worn = self.worn(code)
+            if worn is None:
+                raise no_hair_for_ply()
+            strands = self.hairdresser.strands(worn, shapes.neutral, options.level)
             return to_ply(strands, np.array(code.hair_color, np.float32))
         is_glb = options.format is FileFormat.GLB
         model = assembled(
@@ -135,9 +149,9 @@ class AvatarMaker:
             albedo: (H, W, 3) uint8, the texture.
         """
         hair: Hair | None = None
-        if _has_hair(code.hairstyle):
+        if (style := self.worn(code)) is not None:
             hair = self.hairdresser.hair(
-                code.hairstyle, shapes.neutral, code.hair_color, HairForm.MESH, Level.HIGH
+                style, shapes.neutral, code.hair_color, HairForm.MESH, Level.HIGH
             )
         shell = hair if isinstance(hair, ShellHair) else None
         worn = shapes.neutral + shapes.worn
@@ -174,6 +188,7 @@ def maker_from_contract(
         generator=space,
         untrained=contract.flag("untrained"),
         preparation=preparation,
+        makes_own_hair=contract.parameter(DECODER) != "none",
     )
 
 
@@ -184,7 +199,3 @@ def refused_own_hair() -> ServingError:
         "hairstyle is 'own', and this repository has no hair_vae that could make it; choose a "
         "style of hairstyles, or 'none'",
     )
-
-
-def _has_hair(hairstyle: str) -> bool:
-    return hairstyle not in (NO_HAIR, "")

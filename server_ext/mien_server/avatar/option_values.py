@@ -76,11 +76,16 @@ def check_ply(file: FileOptions, hairstyle: str) -> None:
         ServingError: INVALID_OPTION.
     """
     if file.format is FileFormat.PLY and hairstyle in (NO_HAIR, ""):
-        raise ServingError(
-            "INVALID_OPTION",
-            "format is 'ply', which holds hair alone, and the avatar's hairstyle is 'none'; choose "
-            "a hairstyle or another format",
-        )
+        raise no_hair_for_ply()
+
+
+def no_hair_for_ply() -> ServingError:
+    """The refusal of a file of hair where there is none."""
+    return ServingError(
+        "INVALID_OPTION",
+        "format is 'ply', which holds hair alone, and the avatar has none: its hairstyle is "
+        "'none', or the person is bald; choose a hairstyle or another format",
+    )
 
 
 def emotions_of(inputs: Mapping[str, Array]) -> Floats:

@@ -30,6 +30,8 @@ from mien_server.hair.style_files import StyleFile, style_file_bytes, style_from
 __all__ = ["Hairstyle", "HairstyleLibrary"]
 
 MAX_TEXT = 200
+# What avatars wear besides hairstyles by name: nothing, and what the photograph shows.
+RESERVED = ("none", "own")
 MAX_MISFIT_M = 0.015
 _KEPT_READ = 8  # styles, about a megabyte each
 
@@ -246,6 +248,12 @@ class HairstyleLibrary:
             raise ServingError(
                 "INVALID_OPTION",
                 f"the hairstyle's name is {name!r:.60}; it must be 1 to 40 of a to z, 0 to 9 and _",
+            )
+        if name in RESERVED:
+            raise ServingError(
+                "INVALID_OPTION",
+                f"the hairstyle's name is {name!r}, which has a meaning of its own where a "
+                "hairstyle is asked for; choose another",
             )
         if name in self._shipped_entries or name in self._own_entries():
             raise name_taken(name)

@@ -44,8 +44,9 @@ def example_inputs(
         photographs: all of them are used; of hair_vae, hairstyles.
     """
     if isinstance(photographs, Grooms):
-        seen = [photographs.map_rgb(index) for index in range(len(photographs))]
-        return {graph: (np.stack(seen),) for graph in states}
+        seen = np.stack([photographs.map_rgb(index) for index in range(len(photographs))])
+        encode = predictor(wrapped("hair_vae_encoder", states["hair_vae_encoder"]))
+        return {"hair_vae_encoder": (seen,), "hair_vae_decoder": encode(seen)}
     if name == "autoencoder":
         crops = crops_of(photographs, range(len(photographs)))
         encode = predictor(wrapped("latent_encoder", states["latent_encoder"]))

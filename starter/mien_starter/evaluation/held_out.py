@@ -10,7 +10,7 @@ from typing import Any
 from mien_starter.grooms import Grooms
 from mien_starter.shards import Photographs
 
-__all__ = ["HeldOut", "facts_about", "held_out"]
+__all__ = ["FROM_GROOMS", "HeldOut", "facts_about", "held_out"]
 
 HeldOut = Photographs | Grooms
 FROM_GROOMS = ("hair_vae",)

@@ -35,7 +35,9 @@ def measure_of(name: str, photographs: HeldOut, autoencoder: Path) -> GraphsMeas
     """
     if isinstance(photographs, Grooms):
         grooms = photographs
-        return lambda predict: measure_strands(predict[name], grooms)
+        return lambda predict: measure_strands(
+            lambda maps: predict["hair_vae_decoder"](*predict["hair_vae_encoder"](maps)), grooms
+        )
     if name == "autoencoder":
         recognize = shipped_reader().recognize
         return lambda predict: measure_autoencoder(predict, recognize, photographs)

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How near found strands are to those that are there, beside what the mean style would give.
 
+A direction is that of one step of a strand; of curls, whose phase no photograph shows of hair that
+is hidden, it cannot be known. The course of a strand is what is left without them: its direction is
+that from two and a half steps before to as many behind.
+
 Letters  N views, P points of a strand (34, every third of 100), S strands that are there.
 """
 
@@ -19,6 +23,7 @@ __all__ = ["MeanStyle", "measure_strands"]
 Floats = NDArray[np.float64]
 
 _AT_ONCE = 32
+_COURSE_STEPS = 5
 _SHORTEST_M = 1e-6
 
 
@@ -51,9 +56,9 @@ def measure_strands(predict: Predict, grooms: Grooms) -> dict[str, float]:
         grooms: held out.
 
     Returns:
-        Mean errors of places in millimetres and of directions in degrees: found, of the mean
-        style, and one as a share of the other; the same of what is seen; how far lengths are off;
-        intersection over union of the cells with hair.
+        Mean errors of places in millimetres, of directions and of the course in degrees: found, of
+        the mean style, and one as a share of the other; the same of what is seen; how far lengths
+        are off; intersection over union of the cells with hair.
     """
     mean = MeanStyle(grooms)
     sums: dict[str, float] = {}
@@ -88,17 +93,31 @@ def _add(
     seen: NDArray[np.bool_],
 ) -> None:
     off = np.linalg.norm((found - truth).cumsum(axis=1), axis=0)  # (K, 32, 32)
-    lengths = np.linalg.norm(found, axis=0) * np.linalg.norm(truth, axis=0)
-    cosine = (found * truth).sum(axis=0) / np.maximum(lengths, _SHORTEST_M**2)
-    angle = np.rad2deg(np.arccos(np.clip(cosine, -1, 1)))
+    angle, turned = _angle(found, truth), _angle(_course(found), _course(truth))
     every = np.broadcast_to(grows, off.shape)
     for kind, where in (("", every), ("_seen", every & seen)):
         _add_up(sums, f"position{kind}{name}", off[where].sum() * 1000)
         _add_up(sums, f"direction{kind}{name}", angle[where].sum())
+        _add_up(sums, f"course{kind}{name}", turned[where].sum())
         if not name:
             _add_up(sums, f"points{kind}", where.sum())
     if not name:
         _add_up(sums, "strands", grows.sum())
+
+
+def _angle(found: Floats, truth: Floats) -> Floats:
+    """(K, 32, 32) degrees between steps (3, K, 32, 32)."""
+    lengths = np.linalg.norm(found, axis=0) * np.linalg.norm(truth, axis=0)
+    cosine = (found * truth).sum(axis=0) / np.maximum(lengths, _SHORTEST_M**2)
+    return np.asarray(np.rad2deg(np.arccos(np.clip(cosine, -1, 1))))
+
+
+def _course(steps: Floats) -> Floats:
+    """(3, K, 32, 32) sums of a few steps about each, fewer at the ends."""
+    half = _COURSE_STEPS // 2
+    padded = np.pad(steps, ((0, 0), (half, half), (0, 0), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, _COURSE_STEPS, axis=1)
+    return np.asarray(windows.sum(axis=-1))
 
 
 def _add_up(sums: dict[str, float], name: str, value: float) -> None:
@@ -108,7 +127,7 @@ def _add_up(sums: dict[str, float], name: str, value: float) -> None:
 def _figures(sums: dict[str, float]) -> dict[str, float]:
     figures = {}
     for kind in ("", "_seen"):
-        for what, unit in (("position", "mm"), ("direction", "deg")):
+        for what, unit in (("position", "mm"), ("direction", "deg"), ("course", "deg")):
             own, mean = (
                 sums[f"{what}{kind}{name}"] / max(sums[f"points{kind}"], 1)
                 for name in ("", "_of_mean_style")

@@ -6,6 +6,8 @@ Letters  S hairs, P points of each, V vertices, F triangles.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,11 +15,24 @@ from mien_server.hair.orientation import encoded_map
 from mien_server.rendering import project, rasterize
 from mien_starter.hair.ribbons import ribbons, segment_of
 
-__all__ = ["orientation_map"]
+__all__ = ["HairDrawing", "drawn_hair", "orientation_map"]
 
 SIZE_PX = 256
 WIDTH_M = 0.0022  # so that some thousand hairs leave no holes
 _EVERY = 3  # of the points of a hair that is drawn
+
+
+@dataclass(frozen=True, eq=False)
+class HairDrawing:
+    """Hair before a body, as it is seen.
+
+    Attributes:
+        map_rgb: (size, size, 3) uint8 which way it runs, in HairNet's encoding.
+        depth: (size, size) of what is nearest, as `mien_server.rendering.rasterize` has it.
+    """
+
+    map_rgb: npt.NDArray[np.uint8]
+    depth: npt.NDArray[np.float32]
 
 
 def orientation_map(
@@ -29,6 +44,19 @@ def orientation_map(
     size: int = SIZE_PX,
     width_m: float = WIDTH_M,
 ) -> npt.NDArray[np.uint8]:
+    """(size, size, 3) uint8, the map of `drawn_hair` alone."""
+    return drawn_hair(hairs, vertices, faces, camera, size=size, width_m=width_m).map_rgb
+
+
+def drawn_hair(
+    hairs: npt.ArrayLike,
+    vertices: npt.ArrayLike,
+    faces: npt.ArrayLike,
+    camera: npt.ArrayLike,
+    *,
+    size: int = SIZE_PX,
+    width_m: float = WIDTH_M,
+) -> HairDrawing:
     """Draw which way hair runs, in HairNet's encoding (`mien_server.hair.orientation`).
 
     Hair hides the body and the body hides hair, pixel by pixel. Strands run from root to tip, but
@@ -43,9 +71,6 @@ def orientation_map(
         size: of the map in pixels.
         width_m: of a hair as it is drawn.
 
-    Returns:
-        (size, size, 3) uint8 RGB.
-
     Raises:
         ValueError: a shape that is not allowed.
     """
@@ -58,10 +83,11 @@ def orientation_map(
     strips, strip_faces = ribbons(lines, width_m)
     mesh = project(np.concatenate([body, strips]), camera)
     every = np.concatenate([triangles, strip_faces + len(body)])
-    seen = rasterize(mesh[None], every, height=size, width=size).triangle[0]
+    raster = rasterize(mesh[None], every, height=size, width=size)
+    seen = raster.triangle[0]
     hair = seen >= len(triangles)
     angles = np.zeros(seen.shape)
     strand, segment = segment_of(seen[hair] - len(triangles), lines.shape[1])
     way = lines[strand, segment + 1] - lines[strand, segment]
     angles[hair] = np.arctan2(way[:, 1], way[:, 0])
-    return encoded_map(angles, hair, (seen >= 0) & ~hair)
+    return HairDrawing(encoded_map(angles, hair, (seen >= 0) & ~hair), raster.depth[0])

@@ -4,7 +4,8 @@
 Letters  B batch.
 
 Photographs show less than the portrait crop does. What is missing about them is black, as it is
-when served, or of any other colour, so that the network learns to make nothing of it.
+when served, or of any other colour, so that the network learns to make nothing of it. Half of the
+hair is painted over, and some of it gets a fringe: see `mien_starter.hair_painting`.
 """
 
 from __future__ import annotations
@@ -21,21 +22,25 @@ from torch import nn
 
 from mien_export.networks.hair_segmenter import HAIR_SEGMENTER, NUM_CLASSES, HairSegmenter
 from mien_server.hair.portrait_crop import PORTRAIT_SIZE_PX, portrait_window_from_landmarks
+from mien_server.warping import moved
 from mien_starter.degradation import Degradation, degraded
 from mien_starter.hair_masks import HairMasks
+from mien_starter.hair_painting import painted_hair, with_fringe
 from mien_starter.mirroring import mirrored_image
 from mien_starter.shards import Photographs
 from mien_starter.training.batches import indices_of_step, rng_of_step
 from mien_starter.training.recipe import Arrays, Recipe, Task, Tensors
+from mien_starter.world.masks import HAIR
 
 GRAPHS = {"hair_segmenter": "segmenter"}
-RECIPE = Recipe(steps=4000, batch=24, learning_rate=3e-3, seed=7, warmup_steps=200)
+RECIPE = Recipe(steps=4000, batch=24, learning_rate=3e-3, seed=7, warmup_steps=200, bfloat16=True)
 
 DICE_WEIGHT = 0.5
 DEGRADATION = Degradation(
     occlusion=0.1, colour=0.7, grey=0.1, blur=0.15, low_resolution=0.15, noise=0.25, jpeg=0.25
 )
 MIRRORED_SHARE = 0.5
+PAINTED_SHARE, FRINGED_SHARE = 0.5, 0.25  # a fringe is always painted
 # What landmarks get wrong, in sides of the crop; they also stand for faces of other proportions.
 SHIFT, SCALE, ANGLE_DEG = 0.06, 0.15, 8.0
 BLACK_SHARE = 0.5  # of what lies beyond photographs
@@ -103,6 +108,12 @@ class HairSegmenterTask:
         )
         crop = shown(image, window, colour)
         seen = classes_shown(classes, window)
+        if (seen == HAIR).any():
+            chance = rng.random()
+            if chance < FRINGED_SHARE:
+                seen = with_fringe(seen, moved(window, labels["landmarks_68"][index]), rng)
+            if chance < PAINTED_SHARE:
+                crop = painted_hair(crop, seen, rng)
         if rng.random() < MIRRORED_SHARE:
             crop, seen = mirrored_image(crop), np.ascontiguousarray(seen[:, ::-1])
         return degraded(crop, DEGRADATION, rng), seen

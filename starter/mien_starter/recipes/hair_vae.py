@@ -19,7 +19,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mien_export.networks.hair_vae import HAIR_VAE_STARTER, HairVae, HairVaeConfig
+from mien_export.networks.hair_vae import HairVae
+from mien_export.networks.hair_vae_config import HAIR_VAE_STARTER, HairVaeConfig
+from mien_export.networks.hair_vae_decoder import HairVaeDecoder
 from mien_export.networks.hair_vae_strands import features_of
 from mien_server.hair.orientation import decoded_map, encoded_map
 from mien_starter.grooms import Grooms
@@ -27,15 +29,16 @@ from mien_starter.training.batches import indices_of_step, rng_of_step
 from mien_starter.training.recipe import Arrays, Recipe, Task, Tensors
 from mien_starter.training.strand_losses import StrandTruth, StrandWeights, strand_losses
 
-GRAPHS = {"hair_vae": "vae_narrow"}
+GRAPHS = {"hair_vae_encoder": "vae_narrow", "hair_vae_decoder": "vae_narrow"}
 RECIPE = Recipe(
-    steps=6000,
+    steps=8000,
     batch=32,
     learning_rate=1.5e-3,
     seed=8,
     warmup_steps=200,
     weight_decay=0.02,
     clip_norm=2.0,
+    bfloat16=True,
 )
 
 WEIGHTS = StrandWeights()
@@ -61,8 +64,8 @@ class HairVaeTask:
         self.recipe, self._latent = recipe, config.latent
         self.network = self.trained = HairVae(config)
         # Latents that begin as noise alone teach the decoder nothing.
-        torch.nn.init.constant_(self.network.encoder.log_variance.bias, _FIRST_LOG_VARIANCE)
-        take_statistics(self.network, grooms)
+        torch.nn.init.constant_(self.network.log_variance.bias, _FIRST_LOG_VARIANCE)
+        take_statistics(self.network.decoder, grooms)
         self._grooms = grooms
         self.data = f"{len(grooms)} views of {len(grooms) // grooms.views} hairstyles"
 
@@ -80,10 +83,10 @@ class HairVaeTask:
         """The weighted sum of `strand_losses` and its parts."""
         features = features_of(batch["maps"].permute(0, 3, 1, 2).float())
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bfloat16):
-            mean, log_variance = self.network.encoder(features)
+            mean, log_variance = self.network.posterior(features)
             mean, log_variance = mean.float(), log_variance.float().clamp(-12, 4)
             z = mean + (0.5 * log_variance).exp() * batch["noise"]
-            decoded = self.network.decode(z)
+            decoded = self.network.decoder(z)
         truth = StrandTruth(batch["steps"], batch["grows"] > 0, batch["seen"] > 0)
         return strand_losses(decoded, mean, log_variance, truth, WEIGHTS)
 
@@ -102,10 +105,10 @@ class HairVaeTask:
         }
 
 
-def take_statistics(network: HairVae, grooms: Grooms) -> None:
-    """Put roots, the mean style and the deviations from it into the network's buffers."""
+def take_statistics(decoder: HairVaeDecoder, grooms: Grooms) -> None:
+    """Put roots, the mean style and the deviations from it into the decoder's buffers."""
     styles = min(len(grooms) // grooms.views, _STATISTICS_STYLES)
-    shape = network.get_buffer("step_mean").shape
+    shape = decoder.get_buffer("step_mean").shape
     total, square, count = np.zeros(shape), np.zeros(shape), np.zeros(shape[2:])
     for style in range(styles):
         groom = grooms.groom(style * grooms.views)
@@ -121,9 +124,9 @@ def take_statistics(network: HairVae, grooms: Grooms) -> None:
     spread = (square - count * mean**2).sum(axis=(2, 3)) / max(count.sum(), 1)
     deviation = np.sqrt(np.maximum(spread, 0)).ravel() + _SMALLEST_DEVIATION
     with torch.no_grad():
-        network.get_buffer("roots").copy_(torch.from_numpy(grooms.roots.ravel()))
-        network.get_buffer("step_mean").copy_(torch.from_numpy(mean))
-        network.get_buffer("step_deviation").copy_(torch.from_numpy(deviation))
+        decoder.get_buffer("roots").copy_(torch.from_numpy(grooms.roots.ravel()))
+        decoder.get_buffer("step_mean").copy_(torch.from_numpy(mean))
+        decoder.get_buffer("step_deviation").copy_(torch.from_numpy(deviation))
 
 
 def mirrored_steps(steps: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -185,5 +188,12 @@ def make_task(recipe: Recipe, data: Sequence[Path], work: Path) -> Task:  # noqa
 
 
 def network_states(state: Tensors) -> Mapping[str, Tensors]:
-    """The network's tensors, as they are."""
-    return {"hair_vae": state}
+    """Both halves; how sure the encoder is stays behind."""
+    return {
+        f"hair_vae_{half}": {
+            name.removeprefix(f"{half}."): value
+            for name, value in state.items()
+            if name.startswith(f"{half}.")
+        }
+        for half in ("encoder", "decoder")
+    }
