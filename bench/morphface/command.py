@@ -29,7 +29,13 @@ from mien_starter.errors import StarterError
 from mien_starter.progress import counting
 from mien_starter.shards import Photographs
 
-__all__ = ["DESCRIPTION", "add_arguments", "run_morphface_bench"]
+__all__ = [
+    "DESCRIPTION",
+    "add_arguments",
+    "make_pictures",
+    "require_enough",
+    "run_morphface_bench",
+]
 
 GENERATOR = "generate_faces"
 FIGURES_FILE = "figures.json"
@@ -94,11 +100,7 @@ def run_morphface_bench(arguments: argparse.Namespace, command: str, console: Co
     Raises:
         SystemExit: an option, the data or the server is not as it must be; says why.
     """
-    if arguments.images <= NEIGHBOURS or arguments.identities < 2 or arguments.in_flight < 1:
-        raise SystemExit(
-            f"--images must be above k = {NEIGHBOURS}, --identities at least 2, --in-flight at "
-            "least 1"
-        )
+    require_enough(arguments)
     try:
         photographs = Photographs(arguments.data)
         with _address(arguments, console) as address:
@@ -127,6 +129,19 @@ def run_morphface_bench(arguments: argparse.Namespace, command: str, console: Co
         draw_sheet(rows, arguments.out / f"sheet-{group}.png")
     console.print(f"pictures and figures: {arguments.out}", highlight=False)
     return evidence_section(evidence, command)
+
+
+def require_enough(arguments: argparse.Namespace) -> None:
+    """Refuse sizes that nothing can be said of.
+
+    Raises:
+        SystemExit: says what must be given.
+    """
+    if arguments.images <= NEIGHBOURS or arguments.identities < 2 or arguments.in_flight < 1:
+        raise SystemExit(
+            f"--images must be above k = {NEIGHBOURS}, --identities at least 2, --in-flight at "
+            "least 1"
+        )
 
 
 def make_pictures(

@@ -9,9 +9,8 @@ from pathlib import Path
 import tritonclient.grpc as triton
 from rich.console import Console
 
-from bench.morphface.command import make_pictures
+from bench.morphface.command import make_pictures, require_enough
 from bench.morphface.plan import Plan
-from bench.morphface.recall import NEIGHBOURS
 from bench.morphface.sampling import GROUP, SETTING, WAYS, sampled
 from bench.morphface.sampling_report import sampling_section
 from bench.serving import BUILD, run_export, server_options
@@ -57,11 +56,7 @@ def run_sampling_bench(arguments: argparse.Namespace, command: str, console: Con
     Raises:
         SystemExit: an option, the data or the server is not as it must be; says why.
     """
-    if arguments.images <= NEIGHBOURS or arguments.identities < 2 or arguments.in_flight < 1:
-        raise SystemExit(
-            f"--images must be above k = {NEIGHBOURS}, --identities at least 2, --in-flight at "
-            "least 1"
-        )
+    require_enough(arguments)
     wanted = wanted_ways(arguments.ways, has_int8=arguments.denoiser_inputs is not None)
     if not wanted:
         raise SystemExit("int8 needs --denoiser-inputs, and no other way is asked for")
