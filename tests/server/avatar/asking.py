@@ -37,9 +37,9 @@ def opened(event):
     return AvatarCodes(planted.KEY, "planted").open(event["avatar_code"][0].decode())
 
 
-def changed(event, method, *, outputs=ALL, models=None, **inputs):
+def changed(event, method, *, outputs=ALL, models=None, makes_own_hair=False, **inputs):
     """The answer to a request that changes an avatar; what is None of its parts is left out."""
-    made = changer(models)
+    made = changer(models, makes_own_hair)
     given = {**parts(event), **inputs}
     arrays = {n: texts(v) if isinstance(v, (str, bytes)) else v for n, v in given.items()}
     answer = getattr(made, method)(

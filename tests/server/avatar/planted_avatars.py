@@ -197,7 +197,7 @@ class Stream:
         self.refusal, self.is_closed = error, True
 
 
-def maker(models=None, pose_values="global jaw"):
+def maker(models=None, pose_values="global jaw", makes_own_hair=False):
     return AvatarMaker(
         asset(),
         hairdresser(),
@@ -206,18 +206,20 @@ def maker(models=None, pose_values="global jaw"):
         pose_values=pose_values,
         generator="planted",
         untrained=True,
+        makes_own_hair=makes_own_hair,
     )
 
 
-def changer(models=None):
+def changer(models=None, makes_own_hair=False):
     models = models or PlantedModels()
-    return AvatarChanger(maker(models), models)
+    return AvatarChanger(maker(models, makes_own_hair=makes_own_hair), models)
 
 
-def creator(models=None, max_yaw_deg=50, **helpers):
+def creator(models=None, max_yaw_deg=50, makes_own_hair=False, **helpers):
     models = models or PlantedModels()
     wanted = Helpers(**{"detail": False, "segmenter": False, **helpers})
-    return AvatarCreator(maker(models), models, wanted, Limits(2, max_yaw_deg))
+    made = maker(models, makes_own_hair=makes_own_hair)
+    return AvatarCreator(made, models, wanted, Limits(2, max_yaw_deg))
 
 
 def texts(*values):

@@ -6,10 +6,14 @@ import dataclasses
 import numpy as np
 import pytest
 
+from mien_server.avatar import card_plans
+from mien_server.avatar.card_plans import CardPlans
 from mien_server.avatar.choices import HairForm, Level
+from mien_server.avatar.hairdressing import Hairdresser
 from mien_server.avatar.likeness import Sitting
 from mien_server.avatar.own_hair import KEPT, OwnHair, orientation_map_of, own_style, read_own_hair
 from mien_server.errors import ServingError
+from mien_server.hair.card_plan import plan_cards
 from mien_server.hair.orientation import BODY, HAIR, decoded_map
 from mien_server.hair.portrait_crop import PORTRAIT_SIZE_PX, portrait_window_from_landmarks
 from mien_server.warping import moved, warped
@@ -142,3 +146,22 @@ def test_own_hair_is_dressed_as_the_same_style_of_the_library_is(form):
         value = getattr(expected, field.name)
         if isinstance(value, np.ndarray):
             np.testing.assert_array_equal(getattr(found, field.name), value, field.name)
+
+
+def test_cards_of_own_hair_are_planned_once_and_never_written(tmp_path, monkeypatch):
+    made = []
+
+    def plan(strands, max_triangles):
+        made.append(max_triangles)
+        return plan_cards(strands, max_triangles)
+
+    monkeypatch.setattr(card_plans, "plan_cards", plan)
+    dresser = Hairdresser(planted.library(), planted.asset(), CardPlans(tmp_path / "plans"))
+    latent = np.zeros(LATENT, np.float32)
+    for number in (0, 0, 1000):  # the same hair twice, then another
+        latent[3] = number
+        own = own_style(latent, HairyModels())
+        dresser.hair(own, planted.asset().vertices, (0.3, 0.2, 0.1), HairForm.CARDS, Level.LOW)
+
+    assert len(made) == 2
+    assert not (tmp_path / "plans").exists()

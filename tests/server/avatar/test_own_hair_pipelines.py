@@ -4,45 +4,19 @@
 import numpy as np
 import pytest
 
-from mien_server.avatar.avatar_code import AvatarCodes
-from mien_server.avatar.changing import AvatarChanger
-from mien_server.avatar.creating import AvatarCreator, Helpers, Limits
-from mien_server.avatar.making import AvatarMaker
 from mien_server.errors import ServingError
-from tests.server.avatar import planted_avatars as planted
+from tests.server.avatar import asking
+from tests.server.avatar.asking import HAPPY, PHOTO, opened
 from tests.server.avatar.glb_reader import read_glb
-from tests.server.avatar.planted_avatars import Stream, texts
 from tests.server.avatar.planted_hair_models import STYLE, HairyModels
 
-PHOTO = planted.portrait_of(0)[1]
-BROWN = np.float32([0.375, 0.25, 0.125])
-HAPPY = np.float32([1, 0, 0, 0, 0, 0])
-ALL = Helpers(detail=False, segmenter=True, own_hair=True)
+BROWN, RED = np.float32([0.375, 0.25, 0.125]), np.float32([0.75, 0.25, 0.125])
+ALL = {"segmenter": True, "own_hair": True, "makes_own_hair": True}
 
 
-def maker(models=None, *, makes_own_hair=True):
-    return AvatarMaker(
-        planted.asset(),
-        planted.hairdresser(),
-        models or HairyModels(),
-        AvatarCodes(planted.KEY, "planted"),
-        pose_values="global jaw",
-        generator="planted",
-        untrained=False,
-        makes_own_hair=makes_own_hair,
-    )
-
-
-def asked(models=None, *, helpers=ALL, makes_own_hair=True, **options):
+def asked(models=None, *, helpers=ALL, **options):
     """The stream after a request."""
-    stream, models = Stream(), models or HairyModels()
-    inputs = {"images": texts(PHOTO), "texture_size": np.int32([256])}
-    inputs |= {n: texts(v) if isinstance(v, str) else np.asarray(v) for n, v in options.items()}
-    made = maker(models, makes_own_hair=makes_own_hair)
-    creator = AvatarCreator(made, models, helpers, Limits(2, 180))
-    creator.answer(inputs, stream)
-    creator.close()
-    return stream
+    return asking.asked(PHOTO, models=models or HairyModels(), helpers=helpers, **options)
 
 
 def made(**options):
@@ -53,26 +27,16 @@ def made(**options):
 
 @pytest.fixture(scope="module")
 def avatar():
-    return made(hairstyle="own", hair_color=BROWN)
-
-
-def opened(event):
-    return AvatarCodes(planted.KEY, "planted").open(event["avatar_code"][0].decode())
+    return made(hairstyle="own", hair_color=BROWN, expression="neutral", turntable=[True])
 
 
 def changed(event, method, models=None, **inputs):
     models = models or HairyModels()
-    doing = AvatarChanger(maker(models), models)
-    arrays = {n: texts(v) if isinstance(v, (str, bytes)) else v for n, v in inputs.items()}
-    given = {name: event[name] for name in ("avatar_code", "texture") if name in event}
-    outputs = frozenset({"file", "expression", "avatar_code"})
-    answer = getattr(doing, method)({**given, **arrays}, outputs)
-    doing.close()
-    return answer
+    return asking.changed(event, method, models=models, makes_own_hair=True, **inputs)
 
 
 def test_own_hair_is_the_style_that_the_decoder_says(avatar):
-    shipped = made(hairstyle=STYLE, hair_color=BROWN)
+    shipped = made(hairstyle=STYLE, hair_color=BROWN, expression="neutral")
 
     assert avatar["file"][0] == shipped["file"][0]
     assert opened(avatar).hairstyle == "own"
@@ -114,6 +78,36 @@ def test_own_hair_is_taken_off_and_put_on_again_without_the_photograph(avatar):
     assert again["file"][0] == avatar["file"][0]
 
 
+def test_a_hairstyle_that_is_left_out_leaves_own_hair_on_in_any_colour_and_form(avatar):
+    worn = made(hairstyle=STYLE, hair_color=BROWN, expression="neutral")
+    wanted = {"hair_color": RED, "hair_form": "mesh", "level": "low"}
+    kept = changed(avatar, "with_hairstyle", **wanted)
+
+    assert kept["file"][0] == changed(worn, "with_hairstyle", **wanted)["file"][0]
+    assert opened(kept).hairstyle == "own"
+    assert opened(kept).hair_color == tuple(RED.tolist())
+    np.testing.assert_array_equal(opened(kept).own_hair, opened(avatar).own_hair)
+
+
+def test_a_turntable_after_a_change_shows_own_hair(avatar):
+    turning = {"turntable": np.array([True])}
+    kept = changed(avatar, "with_hairstyle", **turning)
+    calm = changed(avatar, "with_emotions", emotions=0 * HAPPY, **turning)
+    bald = changed(avatar, "with_hairstyle", hairstyle="none", **turning)
+
+    assert kept["turntable"][0] == calm["turntable"][0] == avatar["turntable"][0]
+    assert bald["turntable"][0] != avatar["turntable"][0]
+
+
+def test_what_nobody_wants_of_own_hair_is_not_made(avatar):
+    models, code = HairyModels(), frozenset({"avatar_code"})
+
+    kept = changed(avatar, "with_hairstyle", models=models, outputs=code, hairstyle="own")
+
+    assert models.together == []
+    assert opened(kept).hairstyle == "own"
+
+
 def test_an_avatar_that_was_made_without_its_own_hair_cannot_put_it_on():
     event = made(hairstyle=STYLE)
 
@@ -135,17 +129,26 @@ def test_the_own_hair_of_a_bald_person_is_none():
 
 
 @pytest.mark.parametrize(
-    ("helpers", "makes_own_hair"),
-    [
-        (Helpers(detail=False, segmenter=True), True),
-        (Helpers(detail=False, segmenter=False), False),
-    ],
+    "helpers",
+    [{"segmenter": True, "makes_own_hair": True}, {"segmenter": False}],
     ids=["no encoder", "no decoder"],
 )
-def test_a_repository_without_the_graphs_refuses_own_hair_at_once(helpers, makes_own_hair):
+def test_a_repository_without_the_graphs_refuses_own_hair_at_once(helpers):
     models = HairyModels()
-    stream = asked(models, helpers=helpers, makes_own_hair=makes_own_hair, hairstyle="own")
+    stream = asked(models, helpers=helpers, hairstyle="own")
 
     assert stream.refusal.code == "INVALID_OPTION"
     assert "no hair_vae" in stream.refusal.text
     assert models.together == []
+
+
+def test_a_repository_without_the_decoder_cannot_wear_the_own_hair_of_another(avatar):
+    for method, inputs in (
+        ("with_emotions", {"emotions": HAPPY}),
+        ("with_hairstyle", {}),
+        ("with_hairstyle", {"hairstyle": "own"}),
+    ):
+        with pytest.raises(ServingError, match="no hair_vae"):
+            asking.changed(avatar, method, models=HairyModels(), **inputs)
+    bald = asking.changed(avatar, "with_hairstyle", models=HairyModels(), hairstyle="none")
+    assert opened(bald).own_hair is not None
