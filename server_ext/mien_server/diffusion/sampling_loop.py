@@ -97,18 +97,19 @@ class SamplingLoop:
 
     def _drop_cancelled(self) -> None:
         for job in self._crowd.jobs:
-            if job.is_cancelled():
-                self._crowd.leave(job)
-                job.cancelled()
+            try:
+                if job.is_cancelled():
+                    self._crowd.leave(job)
+                    job.cancelled()
+            except Exception as error:  # of one job; the others go on
+                self._dismiss(job, error)
 
     def _take(self, step: Step[SamplingJob]) -> None:
         try:
             eps = self._ask(step)
         except Exception as error:  # whatever it is, those who wait must hear of it
-            _LOG.exception("a sampling step failed")
             for job in dict.fromkeys(job for job, _ in step.members):
-                self._crowd.leave(job)
-                job.failed(error)
+                self._dismiss(job, error)
             return
         moved: dict[SamplingJob, list[tuple[int, Sample]]] = {}
         for job, number, sample in self._crowd.take(step, eps):
@@ -117,6 +118,13 @@ class SamplingLoop:
             try:
                 job.moved(samples)
             except Exception as error:  # of one job; the others go on
-                _LOG.exception("a job could not take its step")
-                self._crowd.leave(job)
-                job.failed(error)
+                self._dismiss(job, error)
+
+    def _dismiss(self, job: SamplingJob, error: Exception) -> None:
+        """Let a job fail, without harm to the others whatever it does then."""
+        _LOG.error("a job that is being sampled failed", exc_info=error)
+        self._crowd.leave(job)
+        try:
+            job.failed(error)
+        except Exception:
+            _LOG.exception("a job could not be told that it failed")

@@ -77,22 +77,8 @@ class Finisher:
                 orders = [self._orders.pop(key) for key in keys]
             if not orders:
                 return
-            self._make([order for order in orders if self._is_wanted(order)])
+            self._make([order for order in orders if _is_wanted(order)])
 
-    def _is_wanted(self, order: _Order) -> bool:
-        if order.job.is_cancelled():
-            order.job.cancelled()
-            return False
-        if not np.isfinite(order.latent).all():
-            order.job.failed(
-                ServingError(
-                    "MODEL_FAILED",
-                    f"face {order.number} became NaN or infinity while it was sampled; take a "
-                    "smaller guidance_weight, or look at the precision of face_denoiser",
-                )
-            )
-            return False
-        return True
 
     def _make(self, orders: list[_Order]) -> None:
         if not orders:
@@ -104,11 +90,10 @@ class Finisher:
         except Exception as error:  # whatever it is, those who wait must hear of it
             _LOG.exception("images could not be made")
             for order in orders:
-                order.job.failed(error)
+                _fail(order.job, error)
             return
         for place, (order, image) in enumerate(zip(orders, images, strict=True)):
-            if not order.job.is_cancelled():  # an image before this one may have ended it
-                _hand_over(order, image, embeddings.get(place))
+            _hand_over(order, image, embeddings.get(place))
 
     def _embeddings(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         if not len(images):
@@ -116,15 +101,52 @@ class Finisher:
         return self._calls.embeddings_of_images(images)
 
 
+def _is_wanted(order: _Order) -> bool:
+    """Whether an image is to be made of it; where not, its job has heard why."""
+    try:
+        if _has_left(order.job):
+            return False
+    except Exception as error:
+        _LOG.exception("a job could not say whether it is wanted")
+        _fail(order.job, error)
+        return False
+    if np.isfinite(order.latent).all():
+        return True
+    refusal = ServingError(
+        "MODEL_FAILED",
+        f"face {order.number} became NaN or infinity while it was sampled; take a smaller "
+        "guidance_weight, or look at the precision of face_denoiser",
+    )
+    _fail(order.job, refusal)
+    return False
+
+
 def _hand_over(
     order: _Order, image: NDArray[np.uint8], embedding: NDArray[np.float32] | None
 ) -> None:
     """Give a job its image; where that fails, only this job does."""
     try:
+        if _has_left(order.job):  # while the image was made, or by the image before it
+            return
         if embedding is not None:
             order.job.face_made(order.number, image, embedding)
         elif order.steps_done is not None:
             order.job.preview_made(order.number, image, order.steps_done)
     except Exception as error:
         _LOG.exception("an image could not be handed over")
-        order.job.failed(error)
+        _fail(order.job, error)
+
+
+def _has_left(job: GenerationJob) -> bool:
+    """Whether nobody waits for a job; nobody else would end it, once its last step is taken."""
+    if not job.is_cancelled():
+        return False
+    job.cancelled()
+    return True
+
+
+def _fail(job: GenerationJob, error: Exception) -> None:
+    try:
+        job.failed(error)
+    except Exception:
+        _LOG.exception("a job could not be told that it failed")

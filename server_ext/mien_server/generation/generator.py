@@ -126,31 +126,34 @@ class FaceGenerator:
         self, inputs: Mapping[str, Array], options: GenerationOptions, stream: EventStream
     ) -> None:
         try:
-            if stream.is_cancelled():
-                stream.close()
-                self._dismiss(options)
-                return
-            if not options.count:
-                self._tell_identity(inputs, stream)
-                self._dismiss(options)
-                return
-            job, token = self._job(inputs, options, stream)
-            job.start(token)
+            job = self._started(inputs, options, stream)
         except Exception as error:
+            self._dismiss(options)
             if not isinstance(error, ServingError):
                 _LOG.exception("a request for faces could not be prepared")
                 error = ServingError("MODEL_FAILED", f"{type(error).__name__}: {error}")
             stream.fail(error)
-            self._dismiss(options)
             return
-        self._loop.submit(job)
+        if job is None:
+            self._dismiss(options)
+            stream.close()
+        else:
+            self._loop.submit(job)
 
-    def _tell_identity(self, inputs: Mapping[str, Array], stream: EventStream) -> None:
-        """All that is said where no face is wanted."""
-        token = self._tokens.seal(self._references.identity(inputs))
-        untrained = self._settings.untrained
-        stream.send(event(EventKind.STARTED, identity_token=token, steps=0, untrained=untrained))
-        stream.close()
+    def _started(
+        self, inputs: Mapping[str, Array], options: GenerationOptions, stream: EventStream
+    ) -> GenerationJob | None:
+        """The request's job, its caller told that it begins; None where no face is wanted."""
+        if stream.is_cancelled():
+            return None
+        if not options.count:
+            token, steps = self._tokens.seal(self._references.identity(inputs)), {"steps": 0}
+            untrained = self._settings.untrained
+            stream.send(event(EventKind.STARTED, identity_token=token, **steps, untrained=untrained))
+            return None
+        job, token = self._job(inputs, options, stream)
+        job.start(token)
+        return job
 
     def _job(
         self, inputs: Mapping[str, Array], options: GenerationOptions, stream: EventStream

@@ -47,7 +47,7 @@ class GenerationJob:
         images: makes images of its latents.
         facts: that its PNGs tell beside their seed.
         untrained: handed through to the caller.
-        on_end: called when it ends.
+        on_end: called when it ends, just before its caller hears of it.
     """
 
     def __init__(
@@ -156,10 +156,8 @@ class GenerationJob:
             if self._has_ended:
                 return
             self._has_ended = True
-        try:
-            say_so()
-        finally:
-            self._on_end()
+        self._on_end()  # first: a caller that hears of the end may ask for more at once
+        say_so()
 
     def _shown(self, number: int, image: ImageRgb, facts: Mapping[str, Any]) -> dict[str, Any]:
         if self._options.image_format is ImageFormat.RAW:

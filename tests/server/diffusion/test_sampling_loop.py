@@ -144,6 +144,27 @@ def test_a_job_that_cannot_take_its_step_fails_alone(loop):
     assert good.error is None
 
 
+@pytest.mark.parametrize("method", ["is_cancelled", "cancelled"])
+def test_a_job_whose_stream_is_broken_fails_alone(loop, method):
+    class Broken(Job):
+        def failed(self, error):
+            super().failed(error)
+            raise ConnectionError("nobody can be told")
+
+    def breaks():
+        raise ConnectionError("the stream is broken")
+
+    broken, good = Broken(3, cancel_after=1), Job(5)
+    setattr(broken, method, breaks)
+    loop.submit(broken)
+    loop.submit(good)
+
+    assert broken.done.wait(10)
+    assert good.done.wait(10)
+    assert str(broken.error) == "the stream is broken"
+    assert good.error is None
+
+
 def test_stopping_finishes_what_was_submitted(network):
     loop = SamplingLoop(network, max_rows=4)
     jobs = [Job(5, 5) for _ in range(4)]

@@ -14,9 +14,12 @@ class Job:
 
     def __init__(self, cannot_take=""):
         self.cannot_take, self.told, self.error = cannot_take, [], None
+        self.caller_is_gone = self.has_ended = False
 
     def is_cancelled(self):
-        return self.error is not None
+        if self.cannot_take == "is_cancelled":
+            raise ConnectionError("the stream is broken")
+        return self.caller_is_gone or self.error is not None
 
     def face_made(self, number, image, embedding):
         self._take("face_made", number)
@@ -25,11 +28,14 @@ class Job:
         self._take("preview_made", number)
 
     def cancelled(self):
-        pass
+        self.has_ended = True
 
     def failed(self, error):
         assert self.error is None
         self.error = error
+        self.has_ended = True
+        if self.cannot_take == "failed":
+            raise ConnectionError("the stream is broken")
 
     def _take(self, method, number):
         if method == self.cannot_take:
@@ -93,3 +99,34 @@ def test_a_finished_face_takes_the_place_of_its_preview(finisher):
     made(finisher)
 
     assert job.told == [("face_made", 0), ("preview_made", 1)]
+
+
+def test_a_caller_that_leaves_while_its_image_is_made_ends_its_job(models):
+    leaves, stays = Job(), Job()
+
+    def calls(asked):
+        leaves.caller_is_gone = True
+        return models(asked)
+
+    finisher = Finisher(GenerationCalls(calls))
+    finisher.face(leaves, 0, LATENT)
+    finisher.face(stays, 0, LATENT)
+
+    made(finisher)
+
+    assert len(models.of("latent_decoder")[0].inputs["z"]) == 2
+    assert leaves.has_ended
+    assert not leaves.told
+    assert stays.told == [("face_made", 0)]
+
+
+@pytest.mark.parametrize("method", ["is_cancelled", "failed"])
+def test_a_job_that_cannot_answer_leaves_the_others_their_images(finisher, method):
+    broken, good = Job(cannot_take=method), Job()
+    finisher.face(broken, 0, np.full_like(LATENT, np.nan))
+    finisher.face(good, 0, LATENT)
+
+    made(finisher)
+
+    assert broken.has_ended
+    assert good.told == [("face_made", 0)]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import io
+import threading
 import time
 
 import numpy as np
@@ -353,3 +354,36 @@ def test_stopping_finishes_what_was_asked_for(make):
     generator.stop()
 
     assert all(len(listener.faces()) == 3 for listener in listeners)
+
+
+def test_places_are_free_before_a_caller_hears_of_the_end(make):
+    generator = make(max_faces_in_flight=2)
+    asked_at_once = []
+
+    class AsksAgain(Listener):
+        def close(self):
+            asked_at_once.append(ask(generator, identity=1, count=2, steps=1))
+            super().close()
+
+    refused = {"identity_image": b"x", "count": 2}
+    for values in ({"identity": 1, "count": 2, "steps": 1}, {"identity": 1, "count": 0}, refused):
+        listener = AsksAgain()
+        generator.submit(inputs(**values), listener)
+        assert listener.closed.wait(20)
+        assert asked_at_once[-1].closed.wait(20)
+        assert asked_at_once[-1].error is None, values
+
+
+def test_places_of_a_caller_that_cannot_be_told_of_its_refusal_are_free_again(make):
+    generator = make(max_faces_in_flight=2)
+    told = threading.Event()
+
+    class Broken(Listener):
+        def fail(self, error):
+            told.set()
+            raise ConnectionError("the stream is broken")
+
+    generator.submit(inputs(identity_image=b"x", count=2), Broken())
+
+    assert told.wait(20)
+    assert finished(generator, identity=1, count=2, steps=1).error is None
