@@ -15,6 +15,8 @@ pytestmark = [pytest.mark.triton, pytest.mark.slow]
 
 PHOTO = encoded(astronaut(), "PNG")
 COFFEE = encoded(faceless("coffee"))
+NUM_LEAVING = 40
+MAX_FACES_IN_FLIGHT = 12  # of the repository
 
 
 def test_stops_with_code_0_after_finished_refused_and_abandoned_streams(random_repository):
@@ -29,5 +31,11 @@ def test_stops_with_code_0_after_finished_refused_and_abandoned_streams(random_r
         abandoned = EventStream(address, identity_seed=1, count=2, steps=500, progress=True)
         assert len(list(itertools.islice(abandoned, 2))) == 2
         abandoned.close()
+        for seed in range(NUM_LEAVING):  # while the image is made: the last step is announced
+            leaving = EventStream(address, identity_seed=seed, count=1, steps=1, progress=True)
+            assert len(list(itertools.islice(leaving, 2))) == 2
+            leaving.close()
+        everything = client.generate(PHOTO, steps=1, count=MAX_FACES_IN_FLIGHT)
+        assert sum(isinstance(event, GeneratedFace) for event in everything) == MAX_FACES_IN_FLIGHT
 
         assert server.stop() == 0
