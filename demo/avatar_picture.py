@@ -7,9 +7,9 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
+from demo.heads import head_of
 from mien import Avatar, Face
 
 __all__ = ["draw_avatar"]
@@ -20,8 +20,6 @@ INK, PALE_INK, PAPER, CARD = (20, 20, 20), (105, 105, 105), (250, 250, 248), (24
 WARNING_INK = (190, 30, 30)
 # A preview shows the head from its right over the front to its left, in squares.
 HALF_RIGHT, FRONT, LEFT = 1, 2, 4
-# The square about a face in a photograph, in sides of the face's box: hair needs room above.
-HEAD_PER_FACE, HIGHER_BY = 2.4, 0.3
 # In a front view; what lies outside is hair.
 FACE_BOX = (0.14, 0.22, 0.86, 0.94)
 
@@ -48,7 +46,7 @@ def draw_avatar(
     """
     views = avatar.preview()
     sides = [
-        ("the photograph", _head(photograph, face)),
+        ("the photograph", head_of(photograph, face)),
         ("the avatar", _view(views, FRONT)),
         ("from its right", _view(views, HALF_RIGHT)),
         ("from its left", _view(views, LEFT)),
@@ -82,18 +80,6 @@ def _sheet(rows: Sequence[Row]) -> Image.Image:
             middle = (left + SIDE_PX // 2, top + SIDE_PX + 24)
             draw.text(middle, caption, PALE_INK, ImageFont.load_default(18), "ms")
     return canvas
-
-
-def _head(photograph: Path, face: Face) -> Image.Image:
-    """The square about a face, as far as the photograph reaches."""
-    image = ImageOps.exif_transpose(Image.open(photograph)).convert("RGB")
-    low, high = np.reshape(face.box_xyxy, (2, 2))
-    face_px = float((high - low).max())
-    side = min(HEAD_PER_FACE * face_px, *image.size)
-    corner = (low + high - side) / 2 - (0, HIGHER_BY * face_px)
-    left, top = np.clip(corner, 0, np.array(image.size) - side).tolist()
-    box = (round(left), round(top), round(left + side), round(top + side))
-    return image.crop(box)
 
 
 def _view(preview: bytes, number: int) -> Image.Image:
