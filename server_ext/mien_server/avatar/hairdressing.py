@@ -191,10 +191,14 @@ class Hairdresser:
 
     def strands(self, worn: str | WornStyle, vertices: Array, level: Level) -> Strands:
         """The hairs of a style on a head, one by one; see `hair`."""
-        style, head = self._style(worn), self._head.with_vertices(vertices)
         limits = hair_level(level.value)
-        strands = self._placed(style, style.strands(), head)
-        return with_points(more_strands(strands, limits.strands), limits.strand_points)
+        guides = self.guides(worn, vertices)
+        return with_points(more_strands(guides, limits.strands), limits.strand_points)
+
+    def guides(self, worn: str | WornStyle, vertices: Array) -> Strands:
+        """The strands of a style, and no others between them, on a head; see `hair`."""
+        style, head = self._style(worn), self._head.with_vertices(vertices)
+        return self._placed(style, style.strands(), head)
 
     def _shell(self, style: _Style, head: Head, tone: Array, level: Level) -> ShellHair | None:
         strands = self._placed(style, style.strands(), head)

@@ -15,10 +15,10 @@ from mien_server.avatar.appearance import EncodedImage
 from mien_server.avatar.assembly import assembled
 from mien_server.avatar.avatar_code import AvatarCode, AvatarCodes
 from mien_server.avatar.card_plans import CardPlans, plans_folder
-from mien_server.avatar.choices import NO_HAIR, OWN_HAIR, FileFormat, HairForm, Level
+from mien_server.avatar.choices import NO_HAIR, OWN_HAIR, FileFormat
 from mien_server.avatar.expressions import Heads, HeadShapes
 from mien_server.avatar.formats import to_glb, to_obj_zip, to_ply
-from mien_server.avatar.hair_geometry import Hair, ShellHair
+from mien_server.avatar.hair_geometry import Hair
 from mien_server.avatar.hair_preparing import HairPreparation
 from mien_server.avatar.hairdressing import Hairdresser, WornStyle, read_library
 from mien_server.avatar.head_asset import HEAD_FILE, HeadAsset
@@ -148,14 +148,11 @@ class AvatarMaker:
             shapes: its head.
             albedo: (H, W, 3) uint8, the texture.
         """
-        hair: Hair | None = None
-        if (style := self.worn(code)) is not None:
-            hair = self.hairdresser.hair(
-                style, shapes.neutral, code.hair_color, HairForm.MESH, Level.HIGH
-            )
-        shell = hair if isinstance(hair, ShellHair) else None
-        worn = shapes.neutral + shapes.worn
-        return encoded_png(turntable(worn, albedo, self.asset.topology, shell))
+        style = self.worn(code)
+        hair = None if style is None else self.hairdresser.guides(style, shapes.neutral)
+        head = shapes.neutral + shapes.worn
+        picture = turntable(head, albedo, self.asset.topology, hair, code.hair_color)
+        return encoded_png(picture)
 
 
 def maker_from_contract(

@@ -79,7 +79,6 @@ class Finisher:
                 return
             self._make([order for order in orders if _is_wanted(order)])
 
-
     def _make(self, orders: list[_Order]) -> None:
         if not orders:
             return

@@ -149,7 +149,9 @@ class FaceGenerator:
         if not options.count:
             token, steps = self._tokens.seal(self._references.identity(inputs)), {"steps": 0}
             untrained = self._settings.untrained
-            stream.send(event(EventKind.STARTED, identity_token=token, **steps, untrained=untrained))
+            stream.send(
+                event(EventKind.STARTED, identity_token=token, **steps, untrained=untrained)
+            )
             return None
         job, token = self._job(inputs, options, stream)
         job.start(token)
