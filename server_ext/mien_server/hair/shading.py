@@ -40,20 +40,36 @@ def depth_within(points: ArrayLike, strands: Strands, middle: ArrayLike) -> NDAr
     """(...,) metres of hair between points and the outside, 0 and up, by direction and height."""
     reach = np.zeros((_ROWS, _COLUMNS))
     # Each sixth point will do: neighbouring strands reach equally far.
-    row, column, far = _bins(strands.points[:, ::-6].reshape(-1, 3), middle)
-    np.maximum.at(reach, (row, column), far)
+    row, column, far = _places(strands.points[:, ::-6].reshape(-1, 3), middle)
+    bins = row.astype(np.int64).clip(0, _ROWS - 1), column.astype(np.int64) % _COLUMNS
+    np.maximum.at(reach, bins, far)
     # Bins are coarse: half of a neighbour's reach counts, and none is left empty by chance.
-    around = [np.roll(reach, (i, j), (0, 1)) for i in (-1, 0, 1) for j in (-1, 0, 1)]
-    around = [np.where(part > 0, part, reach) for part in around]
-    smooth = np.mean(around, axis=0)
-    row, column, far = _bins(np.asarray(points, np.float64).reshape(-1, 3), middle)
-    depth = np.maximum(smooth[row, column] - far, 0)
+    tall = np.pad(reach, ((1, 1), (0, 0)), mode="edge")
+    around = [
+        np.roll(tall[1 + i : 1 + i + _ROWS], j, axis=1) for i in (-1, 0, 1) for j in (-1, 0, 1)
+    ]
+    smooth = np.mean([np.where(part > 0, part, reach) for part in around], axis=0)
+    row, column, far = _places(np.asarray(points, np.float64).reshape(-1, 3), middle)
+    depth = np.maximum(_between(smooth, row, column) - far, 0)
     return np.asarray(depth.reshape(np.shape(points)[:-1]))
 
 
-def _bins(
+def _between(
+    reach: NDArray[np.float64], row: NDArray[np.float64], column: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What a map says at places between the middles of its bins; columns go round."""
+    row, column = (row - 0.5).clip(0, _ROWS - 1), column - 0.5
+    top, left = np.floor(row).astype(np.int64), np.floor(column).astype(np.int64)
+    down, across = row - top, column - left
+    bottom, right = np.minimum(top + 1, _ROWS - 1), (left + 1) % _COLUMNS
+    upper = reach[top, left % _COLUMNS] * (1 - across) + reach[top, right] * across
+    lower = reach[bottom, left % _COLUMNS] * (1 - across) + reach[bottom, right] * across
+    return np.asarray(upper * (1 - down) + lower * down)
+
+
+def _places(
     points: NDArray[np.float32] | NDArray[np.float64], middle: ArrayLike
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Row and column of each point, and its distance from the middle, or from the axis below it."""
     away = points.astype(np.float64) - np.asarray(middle, np.float64)
     direction = outward(points, middle)
@@ -61,8 +77,7 @@ def _bins(
     # Rows run over the dome by the sine of the elevation, then down along the axis by height.
     dome = (1 - direction[:, 1]) * (_ROWS / 2)
     below = _ROWS / 2 - away[:, 1] / 0.05
-    row = np.clip(np.where(above, dome, below).astype(np.int64), 0, _ROWS - 1)
+    row = np.where(above, dome, below)
     turn = np.arctan2(direction[:, 0], direction[:, 2]) / (2 * np.pi) + 0.5
-    column = (turn * _COLUMNS).astype(np.int64) % _COLUMNS
     far = np.where(above, np.linalg.norm(away, axis=1), np.hypot(away[:, 0], away[:, 2]))
-    return row, column, far
+    return row, turn * _COLUMNS, far

@@ -4,6 +4,7 @@ import pytest
 
 from mien_server.hair.polylines import strands_from_polylines
 from mien_server.hair.ribbons import Ribbons
+from mien_server.hair.shading import depth_within, middle_of
 from tests.server.hair.planted_hair import hair_on, mean_head
 
 FRONT = np.eye(3)
@@ -51,3 +52,17 @@ def test_a_hair_that_points_at_the_viewer_is_drawn_all_the_same():
 
     assert np.isfinite(vertices).all()
     assert np.isfinite(colours).all()
+
+
+def test_shade_has_no_steps():
+    strands = hair_on(mean_head(), 900)
+    middle = middle_of(strands)
+    turns = np.linspace(0, 2 * np.pi, 4000)
+    for height in (-0.08, -0.001, 0.05):
+        ring = middle + np.column_stack(
+            [0.09 * np.sin(turns), np.full_like(turns, height), 0.09 * np.cos(turns)]
+        )
+        assert np.abs(np.diff(depth_within(ring, strands, middle))).max() < 0.001
+    line = middle + np.linspace([0.05, -0.3, 0.06], [0.05, 0.1, 0.06], 4000)
+    assert np.abs(np.diff(depth_within(line, strands, middle))).max() < 0.001
+    assert depth_within(ring, strands, middle).max() > 0.005
