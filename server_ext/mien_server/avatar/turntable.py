@@ -27,7 +27,7 @@ FILL = 0.92
 BACKGROUND = 0.94
 # Light from above, a little from the left and the front.
 LIGHT = np.array([-0.35, 0.45, 0.82]) / np.linalg.norm([-0.35, 0.45, 0.82])
-AMBIENT, DIFFUSE = 0.55, 0.45
+AMBIENT, DIFFUSE = 0.62, 0.48
 # Of the scalp between hairs: how much of it is hair that is not drawn, and how dark that is.
 STUBBLE, SHADE = 0.7, 0.6
 

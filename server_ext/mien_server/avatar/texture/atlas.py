@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mien_server.avatar.texture.plain_skin import plain_skin
 from mien_server.avatar.texture.regions import FaceMeasures, texture_regions
 from mien_server.avatar.texture.texels import TexelMap, texel_map
 from mien_server.rendering import Topology
@@ -23,6 +25,7 @@ Array = NDArray[Any]
 # A texel's mirror image may lie this far from where it should be, in metres.
 SYMMETRY_M = 0.002
 SYMMETRIC_SHARE = 0.98
+PLAIN_SIZE = 256  # side at which plain skin is told from features
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +36,7 @@ class FaceAtlas:
         texels: what each texel shows.
         photograph: (S, S) float32 0..1, how much of a photograph a texel may show.
         skin: (S, S) float32 0..1, where skin is.
+        plain: (S, S) float32 0..1, where a photograph shows skin and no feature of the face.
         position: (S, S, 3) float32 metres, on the mean head at rest.
         measures: of that head.
         is_symmetric: whether the texture mirrored left to right is that of the mirrored head.
@@ -41,6 +45,7 @@ class FaceAtlas:
     texels: TexelMap
     photograph: NDArray[np.float32]
     skin: NDArray[np.float32]
+    plain: NDArray[np.float32]
     position: NDArray[np.float32]
     measures: FaceMeasures
     is_symmetric: bool
@@ -70,12 +75,16 @@ def face_atlas(
     shares = texels.of_coordinates(np.stack([regions.photograph, regions.skin], axis=1))
     position = texels.of_vertices(neutral_vertices)
     photograph = np.ascontiguousarray(shares[..., 0])
+    measures = FaceMeasures.of(neutral_landmarks_68)
+    step = max(1, size // PLAIN_SIZE)
+    plain = plain_skin(position[::step, ::step], neutral_landmarks_68, measures.third)
     return FaceAtlas(
         texels,
         photograph,
         np.ascontiguousarray(shares[..., 1]),
+        photograph * cv2.resize(plain, (size, size)),
         position,
-        FaceMeasures.of(neutral_landmarks_68),
+        measures,
         _is_symmetric(position, photograph > 0),
     )
 

@@ -3,7 +3,8 @@
 
 Each photograph is projected onto the texture, its light is found again with the help of the albedo
 model and divided out, and what covers the face is left out. The photographs are merged, the model
-gets the colours of the skin in them, and fills what none of them shows.
+gets the colours of the skin in them, and fills what none of them shows; what the photographed
+expression folded is smoothed.
 
 Letters  S side of the texture.
 """
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from mien_server.avatar.texture.atlas import FaceAtlas
 from mien_server.avatar.texture.covering import uncovered
 from mien_server.avatar.texture.delighting import delit, refined_light
+from mien_server.avatar.texture.evening import evened
 from mien_server.avatar.texture.filling import completed
 from mien_server.avatar.texture.matching import matched_colours
 from mien_server.avatar.texture.merging import merged
@@ -81,7 +83,7 @@ def face_texture(
         all_samples.append(delit(samples, light, model) if delight else samples)
     seen, weight = merged(all_samples)
     matched = matched_colours(model, seen, weight, atlas.skin)
-    albedo = completed(seen, weight, matched, atlas)
+    albedo = evened(completed(seen, weight, matched, atlas), atlas)
     return FaceTexture(atlas.texels.padded(albedo), weight, tuple(lights))
 
 
@@ -104,7 +106,9 @@ def _coarse(atlas: FaceAtlas) -> tuple[FaceAtlas, int]:
     """Every n-th texel of an atlas, and n."""
     step = max(1, atlas.size // COARSE)
     part = (slice(None, None, step),) * 2
-    shares = {name: getattr(atlas, name)[part] for name in ("photograph", "skin", "position")}
+    shares = {
+        name: getattr(atlas, name)[part] for name in ("photograph", "skin", "plain", "position")
+    }
     return replace(atlas, **shares), step
 
 
