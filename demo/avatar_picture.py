@@ -18,8 +18,8 @@ SIDE_PX, GAP_PX, EDGE_PX, CORNER_PX = 340, 18, 36, 14
 TITLE_PX, CAPTION_PX = 60, 36
 INK, PALE_INK, PAPER, CARD = (20, 20, 20), (105, 105, 105), (250, 250, 248), (240, 240, 240)
 WARNING_INK = (190, 30, 30)
-# A preview shows the head from its right over the front to its left, in squares.
-HALF_RIGHT, FRONT, LEFT = 1, 2, 4
+# A preview shows the head from its left over the front to its right, in squares.
+HALF_LEFT, FRONT, RIGHT = 1, 2, 4
 # In a front view; what lies outside is hair.
 FACE_BOX = (0.14, 0.22, 0.86, 0.94)
 
@@ -48,11 +48,11 @@ def draw_avatar(
     sides = [
         ("the photograph", head_of(photograph, face)),
         ("the avatar", _view(views, FRONT)),
-        ("from its right", _view(views, HALF_RIGHT)),
-        ("from its left", _view(views, LEFT)),
+        ("from its left", _view(views, HALF_LEFT)),
+        ("from its right", _view(views, RIGHT)),
     ]
     faces = [(caption, _view(png, FRONT).crop(_pixels(FACE_BOX))) for caption, png in moods.items()]
-    styles = [(caption, _view(png, HALF_RIGHT)) for caption, png in hair.items()]
+    styles = [(caption, _view(png, HALF_LEFT)) for caption, png in hair.items()]
     rows: list[Row] = [
         ("One photograph becomes a head", sides),
         ("in other moods", faces),

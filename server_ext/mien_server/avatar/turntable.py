@@ -39,7 +39,7 @@ def turntable(
     hair: Strands | None = None,
     colour: tuple[float, float, float] = (0, 0, 0),
 ) -> NDArray[np.uint8]:
-    """Draw the avatar from the right over the front to the left.
+    """Draw the avatar from its left over the front to its right.
 
     Args:
         vertices: (V, 3) metres.

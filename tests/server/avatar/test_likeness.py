@@ -5,9 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mien_server.avatar.hair_geometry import ShellHair
 from mien_server.avatar.likeness import Sitting, compared
-from mien_server.avatar.turntable import YAWS_DEG, turntable
 from tests.server.avatar import portraits
 from tests.server.avatar.planted_avatars import landmarks_px
 
@@ -71,24 +69,3 @@ def test_a_face_outside_the_picture_has_no_likeness():
 
     assert math.isnan(found.psnr)
     assert math.isnan(found.ssim)
-
-
-def test_a_turntable_shows_both_sides_and_the_hair():
-    texture = np.rint(portraits.plain() * 255).astype(np.uint8)
-    top = portraits.mean_head()[:, 1].max()
-    triangle = np.float32([[-0.05, top, 0.1], [0.05, top, 0.1], [0, top + 0.05, 0.1]])
-    hair = ShellHair(triangle, np.int32([[0, 1, 2]]), np.float32([0, 0, 1]))
-
-    bald = turntable(portraits.mean_head(), texture, portraits.topology(), None)
-    worn = turntable(portraits.mean_head(), texture, portraits.topology(), hair)
-
-    assert bald.shape == worn.shape == (320, 320 * len(YAWS_DEG), 3)
-    views = np.split(worn.astype(int), len(YAWS_DEG), axis=1)
-    blue = [(view[..., 2] > view[..., 0] + 60).sum() for view in views]
-    assert blue[2] > 100  # seen from the front
-    assert blue[2] > blue[1] > blue[0]
-    # The nose points to the left of the first view and to the right of the last.
-    dark = [np.nonzero(v.sum(axis=-1) < 700)[1].mean() for v in np.split(bald.astype(int), 5, 1)]
-    assert abs(dark[2] - 160) < 3
-    left, right = (np.split(bald.astype(int), 5, axis=1)[i].sum(axis=-1) < 700 for i in (0, 4))
-    np.testing.assert_allclose(left.sum(), right.sum(), rtol=0.02)

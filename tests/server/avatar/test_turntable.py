@@ -46,16 +46,18 @@ def is_green(view):
     return view[..., 1] > 1.3 * view[..., 0]
 
 
-def test_the_head_turns_from_its_right_over_the_front_to_its_left(bald):
-    # The nose leads: the farthest point to the side at half the height of the face.
-    middles = []
+def test_the_head_turns_from_its_left_over_the_front_to_its_right(bald, hairy):
+    edges = []
     for view in bald:
         columns = np.nonzero(is_head(view)[150:200].any(axis=0))[0]
-        middles.append((columns[0], columns[-1]))
-    left, right = middles[0], middles[-1]
-    assert left[0] == pytest.approx(VIEW_PX - 1 - right[1], abs=3)
-    widths = [last - first for first, last in middles]
+        edges.append((columns[0], columns[-1]))
+    assert edges[0][0] == pytest.approx(VIEW_PX - 1 - edges[-1][1], abs=3)
+    widths = [last - first for first, last in edges]
     assert widths[FRONT] < min(widths[0], widths[-1])
+    # Hair grows behind: whoever stands at its left has that on the right.
+    behind = [np.nonzero(is_green(view))[1].mean() - VIEW_PX / 2 for view in hairy]
+    assert min(behind[0], behind[1]) > 20 > abs(behind[FRONT])
+    assert max(behind[-1], behind[-2]) < -20
 
 
 def test_light_falls_from_above(bald):
@@ -78,7 +80,7 @@ def test_the_scalp_between_hairs_is_dark_and_has_their_colour(topology, bald):
     hair = hair_on(mean_head(), 900)
     roots = hair.points[:, :1]
     stubble = Strands(roots + 0.004 * (hair.points - roots), hair.curliness)
-    behind = drawn(topology, stubble)[0]  # from the right: the face looks to the left
+    behind = drawn(topology, stubble)[0]  # from its left: the face looks to the left
 
     crown, skin = (view[30:60, 150:180].reshape(-1, 3) for view in (behind, bald[0]))
     assert (crown[:, 1] > crown[:, 0]).mean() > 0.4 > 0.01 > (skin[:, 1] > skin[:, 0]).mean()
