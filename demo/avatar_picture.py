@@ -4,26 +4,23 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
 from demo.heads import head_of
+from demo.rows import INK, PALE_INK, SIDE_PX, Row, drawn_rows
 from mien import Avatar, Face
 
-__all__ = ["draw_avatar"]
+__all__ = ["FRONT", "HALF_LEFT", "RIGHT", "draw_avatar", "face_of", "view_of"]
 
-SIDE_PX, GAP_PX, EDGE_PX, CORNER_PX = 340, 18, 36, 14
-TITLE_PX, CAPTION_PX = 60, 36
-INK, PALE_INK, PAPER, CARD = (20, 20, 20), (105, 105, 105), (250, 250, 248), (240, 240, 240)
+CARD = (240, 240, 240)
 WARNING_INK = (190, 30, 30)
 # A preview shows the head from its left over the front to its right, in squares.
 HALF_LEFT, FRONT, RIGHT = 1, 2, 4
 # In a front view; what lies outside is hair.
 FACE_BOX = (0.14, 0.22, 0.86, 0.94)
-
-Row = tuple[str, Sequence[tuple[str, Image.Image]]]
 
 
 def draw_avatar(
@@ -47,42 +44,21 @@ def draw_avatar(
     views = avatar.preview()
     sides = [
         ("the photograph", head_of(photograph, face)),
-        ("the avatar", _view(views, FRONT)),
-        ("from its left", _view(views, HALF_LEFT)),
-        ("from its right", _view(views, RIGHT)),
+        ("the avatar", view_of(views, FRONT)),
+        ("from its left", view_of(views, HALF_LEFT)),
+        ("from its right", view_of(views, RIGHT)),
     ]
-    faces = [(caption, _view(png, FRONT).crop(_pixels(FACE_BOX))) for caption, png in moods.items()]
-    styles = [(caption, _view(png, HALF_LEFT)) for caption, png in hair.items()]
+    faces = [(caption, face_of(png)) for caption, png in moods.items()]
+    styles = [(caption, view_of(png, HALF_LEFT)) for caption, png in hair.items()]
     rows: list[Row] = [
         ("One photograph becomes a head", sides),
         ("in other moods", faces),
         ("with other hair", [*styles, ("likeness to the photograph", _figures(avatar))]),
     ]
-    _sheet(rows).save(target)
+    drawn_rows(rows).save(target)
 
 
-def _sheet(rows: Sequence[Row]) -> Image.Image:
-    """Rows of titled, captioned squares."""
-    columns = max(len(panels) for _, panels in rows)
-    row_px = TITLE_PX + SIDE_PX + CAPTION_PX
-    size = (2 * EDGE_PX + columns * (SIDE_PX + GAP_PX) - GAP_PX, EDGE_PX + len(rows) * row_px)
-    canvas = Image.new("RGB", size, PAPER)
-    draw = ImageDraw.Draw(canvas)
-    corners = Image.new("L", (SIDE_PX, SIDE_PX))
-    ImageDraw.Draw(corners).rounded_rectangle((0, 0, SIDE_PX - 1, SIDE_PX - 1), CORNER_PX, 255)
-    for number, (title, panels) in enumerate(rows):
-        top = number * row_px + TITLE_PX
-        draw.text((EDGE_PX, top - 14), title, INK, ImageFont.load_default(26), "ls")
-        for column, (caption, panel) in enumerate(panels):
-            left = EDGE_PX + column * (SIDE_PX + GAP_PX)
-            square = panel.resize((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS)
-            canvas.paste(square, (left, top), corners)
-            middle = (left + SIDE_PX // 2, top + SIDE_PX + 24)
-            draw.text(middle, caption, PALE_INK, ImageFont.load_default(18), "ms")
-    return canvas
-
-
-def _view(preview: bytes, number: int) -> Image.Image:
+def view_of(preview: bytes, number: int) -> Image.Image:
     """One of the squares of a preview."""
     image = Image.open(io.BytesIO(preview)).convert("RGB")
     side = image.height
@@ -90,9 +66,10 @@ def _view(preview: bytes, number: int) -> Image.Image:
     return square.resize((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS)
 
 
-def _pixels(box: tuple[float, ...]) -> tuple[int, int, int, int]:
-    left, top, right, bottom = (round(SIDE_PX * edge) for edge in box)
-    return left, top, right, bottom
+def face_of(preview: bytes) -> Image.Image:
+    """The face in the front view of a preview, cut close."""
+    left, top, right, bottom = (round(SIDE_PX * edge) for edge in FACE_BOX)
+    return view_of(preview, FRONT).crop((left, top, right, bottom))
 
 
 def _figures(avatar: Avatar) -> Image.Image:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo.avatar_picture import EDGE_PX, GAP_PX, SIDE_PX, TITLE_PX, draw_avatar
+from demo.avatar_picture import draw_avatar
+from demo.rows import EDGE_PX, GAP_PX, SIDE_PX, TITLE_PX
 from mien import Client, Face, FakeTransport
 
 FACE = Face((150.0, 120.0, 200.0, 170.0), np.zeros((5, 2), np.float32))
