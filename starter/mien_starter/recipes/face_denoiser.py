@@ -40,7 +40,7 @@ from mien_starter.training.recipe import Arrays, Recipe, Task, Tensors
 
 GRAPHS = {"face_denoiser": "morphface_narrow", "style_encoder": "conv2_narrow"}
 RECIPE = Recipe(
-    steps=20000,
+    steps=14000,
     batch=32,
     learning_rate=4e-4,
     seed=6,
