@@ -172,19 +172,22 @@ def run_onnx(path: Path, cases: Sequence[Arrays]) -> list[dict[str, Array]]:
     return [dict(zip(names, session.run(names, dict(case)), strict=True)) for case in cases]
 
 
-def example_images(batch_size: int, px: int, seed: int) -> npt.NDArray[np.float32]:
+def example_images(
+    batch_size: int, px: int, seed: int, channels: int = 3
+) -> npt.NDArray[np.float32]:
     """Make images that look like photographs to a network: smooth, coloured, full range.
 
     Args:
         batch_size: B.
-        px: side in pixels, a multiple of 8.
+        px: side in pixels.
         seed: the same seed gives the same images.
+        channels: C, 3 for RGB, 1 for grey.
 
     Returns:
-        (B, 3, px, px) RGB 0..255.
+        (B, C, px, px) 0..255.
     """
     rng = np.random.default_rng(seed)
-    coarse = rng.uniform(0, 255, (batch_size, 3, 9, 9))
+    coarse = rng.uniform(0, 255, (batch_size, channels, 9, 9))
     x = np.linspace(0, 8, px, endpoint=False)
     low = x.astype(int)
     weight = x - low
@@ -193,10 +196,12 @@ def example_images(batch_size: int, px: int, seed: int) -> npt.NDArray[np.float3
     return image.astype(np.float32)
 
 
-def example_noise(batch_size: int, px: int, seed: int) -> npt.NDArray[np.float32]:
-    """Make (B, 3, px, px) uniform noise in 0..255."""
+def example_noise(
+    batch_size: int, px: int, seed: int, channels: int = 3
+) -> npt.NDArray[np.float32]:
+    """Make (B, C, px, px) uniform noise in 0..255."""
     rng = np.random.default_rng(seed)
-    return rng.uniform(0, 255, (batch_size, 3, px, px)).astype(np.float32)
+    return rng.uniform(0, 255, (batch_size, channels, px, px)).astype(np.float32)
 
 
 def example_batch(contract: ModelContract, batch_size: int, seed: int) -> dict[str, Array]:
@@ -204,16 +209,16 @@ def example_batch(contract: ModelContract, batch_size: int, seed: int) -> dict[s
 
     Args:
         contract: says what the inputs are: names of diffusion are what they are there, [3, px, px]
-            is an image, everything else coefficients.
+            is an image, [1, px, px] a grey one, everything else coefficients.
         batch_size: B.
         seed: the same seed gives the same inputs.
 
     Returns:
-        Photograph-like images in RGB 0..255, and coefficients of unit variance.
+        Photograph-like images in 0..255, and coefficients of unit variance.
     """
     seeds = range(seed, seed + 10 * len(contract.inputs), 10)
     return {
-        spec.name: example_images(batch_size, spec.dims[-1], own_seed)
+        spec.name: example_images(batch_size, spec.dims[-1], own_seed, spec.dims[0])
         if _is_image(spec)
         else _example_values(spec, batch_size, own_seed)
         for spec, own_seed in zip(contract.inputs, seeds, strict=True)
@@ -236,14 +241,15 @@ def example_cases(contract: ModelContract, seed: int = 0) -> list[dict[str, Arra
 
 
 def _is_image(spec: TensorSpec) -> bool:
-    is_square = len(spec.dims) == 3 and spec.dims[0] == 3 and spec.dims[1] == spec.dims[2]
+    is_square = len(spec.dims) == 3 and spec.dims[0] in (1, 3) and spec.dims[1] == spec.dims[2]
     return is_square and spec.name not in DIFFUSION_EXAMPLES
 
 
 def _image_cases(spec: TensorSpec, largest: int, seed: int) -> list[Array]:
-    px, half = spec.dims[-1], largest // 2
-    full = [example_images(largest - half, px, seed + 2), example_noise(half, px, seed + 3)]
-    return [example_images(1, px, seed), example_noise(1, px, seed + 1), np.concatenate(full)]
+    channels, px, half = spec.dims[0], spec.dims[-1], largest // 2
+    smooth = [example_images(n, px, seed + i, channels) for n, i in ((1, 0), (largest - half, 2))]
+    noise = [example_noise(n, px, seed + i, channels) for n, i in ((1, 1), (half, 3))]
+    return [smooth[0], noise[0], np.concatenate([smooth[1], noise[1]])]
 
 
 def _value_cases(spec: TensorSpec, largest: int, seed: int) -> list[Array]:

@@ -22,6 +22,7 @@ from mien_export.onnx_from_torch import OPSET, export_onnx
 from mien_export.parity import (
     Tolerance,
     compare,
+    example_batch,
     example_cases,
     example_images,
     example_noise,
@@ -218,6 +219,19 @@ def test_examples_are_seeded_images_of_full_range():
         assert 235 < array.max() <= 255
     steps = [np.abs(np.diff(array, axis=-1)).mean() for array in (images, noise)]
     assert steps[0] < 0.15 * steps[1]  # smooth, as photographs are
+
+
+def test_a_grey_input_is_shown_images_too():
+    """Values of unit variance would all be black to a network of 0..255."""
+    contract = read_config(CONTRACTS / "expression_judge/config.pbtxt")
+    cases = example_cases(dataclasses.replace(contract, max_batch_size=4))
+
+    for name in ("onset", "apex"):
+        arrays = [case[name] for case in (*cases, example_batch(contract, 4, seed=0))]
+        assert [array.shape for array in arrays] == [(n, 1, 44, 44) for n in (1, 1, 4, 4)]
+        assert all(np.ptp(array) > 150 for array in arrays)
+        assert all(array.min() >= 0 and array.max() <= 255 for array in arrays)
+    assert not np.array_equal(cases[0]["onset"], cases[0]["apex"])
 
 
 ONE = {"embedding": np.eye(3, dtype=np.float32)}
