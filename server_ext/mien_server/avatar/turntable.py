@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mien_server.avatar.neckline import distance_from_neckline
+from mien_server.avatar.texture.regions import ramp
 from mien_server.hair.ribbons import Ribbons
 from mien_server.hair.scalp_cap import root_cover, usual_gap
 from mien_server.hair.strands import Strands
@@ -30,6 +32,7 @@ LIGHT = np.array([-0.35, 0.45, 0.82]) / np.linalg.norm([-0.35, 0.45, 0.82])
 AMBIENT, DIFFUSE = 0.62, 0.48
 # Of the scalp between hairs: how much of it is hair that is not drawn, and how dark that is.
 STUBBLE, SHADE = 0.7, 0.6
+FADING_M = 0.03
 
 
 def turntable(
@@ -59,16 +62,18 @@ def turntable(
     all_points = [skin] if ribbons is None else [skin, ribbons.points.reshape(-1, 3)]
     low = np.min([points.min(axis=0) for points in all_points], axis=0)
     high = np.max([points.max(axis=0) for points in all_points], axis=0)
+    # A head that ends in a cut looks cut off; it fades instead.
+    shown = ramp(distance_from_neckline(skin, topology.faces), 0, FADING_M)
     middle, scale = (low + high) / 2, 2 * FILL / float((high - low).max())
     views = []
     for yaw in YAWS_DEG:
         view = _view(yaw)
         points, faces = skin @ view.T, topology.faces
-        values = np.column_stack([normals @ view.T, STUBBLE * cover])
+        values = np.column_stack([normals @ view.T, STUBBLE * cover, shown])
         if ribbons is not None:
             hairs, tones = ribbons.seen(view, LIGHT)
             points = np.concatenate([points, hairs])
-            values = np.concatenate([values, np.pad(tones, ((0, 0), (0, 1)))])
+            values = np.concatenate([values, np.pad(tones, ((0, 0), (0, 2)))])
             faces = np.concatenate([faces, ribbons.faces + len(skin)])
         placed = (points - middle @ view.T) * scale
         views.append(_drawn(placed, faces, values, texture_rgb, topology, colour))
@@ -90,15 +95,16 @@ def _drawn(
     topology: Topology,
     hair_colour: tuple[float, float, float],
 ) -> NDArray[np.uint8]:
-    """One view; `values` are (normal, share of hair) of the skin's vertices, (RGB, 0) of hairs'."""
+    """One view; `values` are (normal, share of hair, how far it is shown) of skin, RGB of hairs."""
     side = VIEW_PX * FINER
     placed = np.asarray(points * [1, -1, -1], np.float32)
     raster = rasterize(placed[None], faces, height=side, width=side)
     shown = interpolate(raster, faces, values.astype(np.float32))[0]
     skin = _sampled(texture, _coordinates(raster.triangle[0], raster.barycentric[0], topology))
-    covered = shown[..., 3:]
+    covered, opaque = shown[..., 3:4], shown[..., 4:]
     skin = (1 - covered) * skin + covered * SHADE * np.array(hair_colour, np.float32)
     lit = skin * _light_on(shown[..., :3])[..., None]
+    lit = opaque * lit + (1 - opaque) * BACKGROUND
     is_skin = (raster.triangle[0] < len(topology.faces))[..., None]
     colour = np.where(is_skin, lit, shown[..., :3])
     colour = np.where(raster.mask[0][..., None], colour, BACKGROUND).astype(np.float32)

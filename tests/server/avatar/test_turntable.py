@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 
+from mien_server.avatar.neckline import distance_from_neckline
 from mien_server.avatar.turntable import BACKGROUND, VIEW_PX, YAWS_DEG, turntable
 from mien_server.hair.strands import Strands
 from mien_server.rendering import Topology
@@ -60,12 +61,14 @@ def test_the_head_turns_from_its_left_over_the_front_to_its_right(bald, hairy):
     assert max(behind[-1], behind[-2]) < -20
 
 
-def test_light_falls_from_above(bald):
+def test_light_falls_from_above_and_from_the_left(bald):
     view, shown = bald[FRONT], is_head(bald[FRONT])
     rows = np.nonzero(shown.any(axis=1))[0]
-    top, bottom = view[rows[0] + 12], view[rows[-1] - 12]
+    left, right = (slice(None, VIEW_PX // 2), slice(VIEW_PX // 2, None))
+    crown, throat = slice(rows[0] + 10, rows[0] + 30), slice(rows[-1] - 65, rows[-1] - 50)
 
-    assert top[is_head(top)].mean() > 1.1 * bottom[is_head(bottom)].mean()
+    assert view[:, left][shown[:, left]].mean() > 1.05 * view[:, right][shown[:, right]].mean()
+    assert view[crown][shown[crown]].mean() > 1.02 * view[throat][shown[throat]].mean()
 
 
 def test_hair_covers_the_scalp_and_leaves_the_face(bald, hairy):
@@ -94,3 +97,23 @@ def test_an_expression_is_drawn(topology, bald):
     other = turntable(moved, np.full((64, 64, 3), RED, np.uint8), topology)
 
     assert (other / 255 != np.concatenate(list(bald), axis=1)).mean() > 0.05
+
+
+def test_the_neck_fades_and_has_no_edge(topology, bald):
+    distance = distance_from_neckline(mean_head().vertices, topology.faces)
+    # The neck's edge runs round at the bottom; sockets and lips are open too, but higher.
+    edge = mean_head().vertices[distance == 0]
+    assert len(edge) > 20
+    assert edge[:, 1].max() < -0.07
+    assert distance[mean_head().vertices[:, 1].argmax()] > 0.1
+    for view in bald:
+        columns = np.nonzero(is_head(view)[-60:].any(axis=0))[0]
+        steps = np.abs(np.diff(view[VIEW_PX // 2 :, columns[len(columns) // 2]].mean(axis=-1)))
+        bottom = np.nonzero(is_head(view)[VIEW_PX // 2 :, columns[len(columns) // 2]])[0][-1]
+        assert steps[bottom - 3 : bottom + 3].max() < 0.08
+
+
+def test_a_closed_mesh_has_no_neckline():
+    tetrahedron = np.array([[0, 1, 2], [0, 3, 1], [1, 3, 2], [2, 3, 0]])
+
+    assert np.isinf(distance_from_neckline(np.eye(4, 3), tetrahedron)).all()
