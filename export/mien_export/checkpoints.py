@@ -2,8 +2,9 @@
 """Weights files: read without running their code, renamed by explicit rules, loaded strictly.
 
 Formats: safetensors; torch files (``.pth``, ``.pt``, ``.tar``, Lightning ``.ckpt``) that hold a
-state_dict, bare or under ``state_dict``, ``model`` or ``backbone``; where one file holds several
-networks, ``checkpoint_parts.py`` says which part is whose.
+state_dict, bare or under ``state_dict``, ``model`` or ``backbone``; ``.npz`` and Keras's ``.h5``
+(``array_files.py``). Where one file holds several networks, ``checkpoint_parts.py`` says which part
+is whose.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from mien_export.array_files import read_keras_weights, read_npz
 from mien_export.errors import CheckpointError
 from mien_export.manifest import sha256_of_file
 
@@ -31,6 +33,7 @@ Select = Callable[[object, str], Tensors]
 
 CONTAINERS = ("state_dict", "model", "backbone")
 _TORCH_SUFFIXES = (".pth", ".pt", ".tar", ".ckpt")
+_ARRAY_READERS = {".npz": read_npz, ".h5": read_keras_weights}
 _SHOWN = 5  # keys of each kind in an error
 
 
@@ -64,6 +67,7 @@ def read_checkpoint(path: Path, select: Select = only_state_dict) -> Checkpoint:
 
     Raises:
         CheckpointError: the file is missing, damaged, hostile, or holds no tensors.
+        MissingToolError: it is an ``.h5``, and h5py is not installed.
     """
     if not path.is_file():
         raise CheckpointError(
@@ -73,10 +77,13 @@ def read_checkpoint(path: Path, select: Select = only_state_dict) -> Checkpoint:
         content = _safetensors(path)
     elif path.suffix in _TORCH_SUFFIXES:
         content = _torch_file(path)
+    elif path.suffix in _ARRAY_READERS:
+        content = _ARRAY_READERS[path.suffix](path)
     else:
+        known = ", ".join((*_TORCH_SUFFIXES, *_ARRAY_READERS))
         raise CheckpointError(
             f"checkpoint {path.name} ends in {path.suffix!r}; expected .safetensors or one of "
-            f"{', '.join(_TORCH_SUFFIXES)}. Convert it, or rename it to what it is."
+            f"{known}. Convert it, or rename it to what it is."
         )
     return Checkpoint(path.name, sha256_of_file(path), select(content, path.name))
 
