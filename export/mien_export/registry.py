@@ -27,6 +27,7 @@ from mien_export.specs import (
     style_encoder,
     style_sampler,
     texture_decoder,
+    vggface_recognizer,
 )
 
 SPECS: Mapping[str, ExportSpec] = {
@@ -52,6 +53,7 @@ SPECS: Mapping[str, ExportSpec] = {
         style_encoder.SPEC,
         style_sampler.SPEC,
         texture_decoder.SPEC,
+        vggface_recognizer.SPEC,
     )
 }
 

@@ -10,9 +10,13 @@ import torch
 from torch import nn
 
 from mien_export.networks.landmarker import NUM_LANDMARKS_68
+from mien_export.networks.vgg_face import VGG_FACE_MEAN_RGB
 
 # Keeps the norm of an all-zero feature from dividing by zero; far below any real norm.
 _SMALLEST_NORM = 1e-12
+# Pixels go into VGG-Face with their mean taken away and no deviation, and it has no BatchNorm:
+# its activations reach thousands. So many times less, they stay far from where fp16 ends.
+_VGG_FACE_UNIT = 64.0
 
 
 def as_it_is(network: nn.Module) -> nn.Module:
@@ -38,6 +42,32 @@ class FaceRecognizer(nn.Module):
         if self.is_bgr:
             x = torch.index_select(x, 1, self.get_buffer("bgr_from_rgb"))
         features = self.backbone(x)
+        norm = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+        return features / norm.clamp_min(_SMALLEST_NORM)  # type: ignore[no-any-return]
+
+
+class VggFaceRecognizer(nn.Module):
+    """VGG-Face from raw crops to embeddings of unit length: fc7 behind ReLU.
+
+    Convolutions, ReLU, pools and products of pixels and biases that are both 64 times smaller give
+    features that are 64 times smaller, and of unit length the same ones. In fp32 that is exact, for
+    64 is a power of two; in fp16 it keeps activations up to four million finite.
+    """
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        mean = torch.tensor(VGG_FACE_MEAN_RGB)[:, None, None]
+        self.register_buffer("mean_rgb", mean, persistent=False)
+
+    def forward(self, crop_224: torch.Tensor) -> torch.Tensor:
+        """Map (B, 3, 224, 224), RGB 0..255, to (B, 4096) of unit length, no value below 0."""
+        x = (crop_224 - self.get_buffer("mean_rgb")) / _VGG_FACE_UNIT
+        scaled = {
+            name: tensor / _VGG_FACE_UNIT if name.endswith("bias") else tensor
+            for name, tensor in self.backbone.named_parameters()
+        }
+        features = torch.func.functional_call(self.backbone, scaled, (x,)).fc7
         norm = torch.linalg.vector_norm(features, dim=1, keepdim=True)
         return features / norm.clamp_min(_SMALLEST_NORM)  # type: ignore[no-any-return]
 
