@@ -46,4 +46,4 @@ def distance_from_neckline(vertices: Array, faces: Array) -> NDArray[np.float32]
     heights = {n: vertices[members[loop[members] == n], 1].mean() for n in np.unique(loop[members])}
     edge = vertices[members[loop[members] == min(heights, key=lambda n: heights[n])]]
     squares = ((vertices[:, None] - edge[None]) ** 2).sum(axis=2)
-    return np.sqrt(squares.min(axis=1)).astype(np.float32)
+    return np.asarray(np.sqrt(squares.min(axis=1)), np.float32)
