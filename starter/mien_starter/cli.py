@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "styles": "measure how the styles of features are distributed",
     "denoiser_inputs": "write what the denoiser meets, to calibrate its int8 graph with",
     "train": "train a network on a data set; goes on where it stopped",
+    "expressions": "record posed and spontaneous expressions, at onset and apex",
     "emotions": "write a sheet of the six emotions on a few heads, to look at",
     "generated": "write a contact sheet of what the generator makes, to look at",
     "export": "write trained weights, their entry and their model card",
