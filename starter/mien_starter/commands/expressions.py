@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     to = parser.add_mutually_exclusive_group(required=True)
     to.add_argument("--to", type=Path, metavar="DIR", help="finished shards in it are kept")
     to.add_argument("--sheet", type=Path, metavar="FILE", help="draw one take to look at instead")
+    to.add_argument("--measure", action="store_true", help="how well true actions tell them apart")
     add("--photographs", action="store_true", help="keep what the crops are cut from")
     add("--processes", type=int, default=os.cpu_count() or 1, metavar="N")
     add("--size", type=int, default=SIZE_PX, metavar="PX", help="side of the photographs")
@@ -56,6 +57,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         raise UsageError(str(error)) from error
     # The processes would otherwise start as many threads each as there are cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if arguments.measure:
+        return _measure(people, console)
     if arguments.sheet:
         return _draw(arguments.sheet, people, console)
     plan = ExpressionPlan(
@@ -75,6 +78,17 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             processes=arguments.processes,
             on_progress=on_progress,
         )
+    return 0
+
+
+def _measure(people: range, console: Console) -> int:
+    from mien_starter.spontaneity.observers import FOLDS, observed
+    from mien_starter.world.assets import default_assets
+
+    if len(people) < FOLDS:
+        raise UsageError(f"--subjects is {len(people)}; to measure takes at least {FOLDS}.")
+    for known, error in observed(people, default_assets()).items():
+        console.print(f"{100 * error:5.1f} % wrong by {known}", highlight=False)
     return 0
 
 

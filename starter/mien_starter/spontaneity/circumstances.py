@@ -32,7 +32,7 @@ _OTHER_LIGHT = (0.15, 0.5)  # share of the apex's light that is new
 _EXPOSURE = 0.85  # of the world's light, which leaves no grain in fair skin where it is brightest
 _BRIGHTER = 0.1  # deviation of the logarithm
 _AWAKE = (0.0, 0.5)  # how wide a person's eyes are open; the mean head's lids hang low
-_BLINK, _LIDS = 0.03, 0.3  # share of frames in mid-blink; how low lids hang in others at most
+_BLINK, _LIDS = 0.02, 0.3  # share of frames in mid-blink; how low lids hang in others at most
 _GAZE = np.array([0.15, 0.10])  # deviations across and up, shares of the farthest
 
 
@@ -59,7 +59,7 @@ def draw_frames(expression: Expression, assets: Assets, rng: np.random.Generator
     """
     scale = 2 * rng.uniform(*_FILLS) / FACE_HEIGHT_M
     off = np.clip(rng.normal(0, _OFF, 2), -0.12, 0.12)
-    angles = np.clip(rng.normal(0, _POSE), -_POSE_BOUNDS, _POSE_BOUNDS)
+    angles: NDArray[Any] = np.clip(rng.normal(0, _POSE), -_POSE_BOUNDS, _POSE_BOUNDS)
     first = Shot(
         expression=np.zeros(100, np.float32),
         pose=np.zeros(15, np.float32),
@@ -94,7 +94,7 @@ def _camera(scale: float, off: NDArray[Any]) -> NDArray[np.float32]:
 def _posed(
     shot: Shot,
     shown: NDArray[np.float64],
-    angles: NDArray[np.float64],
+    angles: NDArray[Any],
     awake: float,
     assets: Assets,
     rng: np.random.Generator,

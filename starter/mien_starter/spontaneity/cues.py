@@ -82,8 +82,7 @@ _HABITS = np.array([spread.habit for spread in SPREADS.values()])
 
 def draw_habits(rng: np.random.Generator) -> NDArray[np.float64]:
     """(C,) what one person adds to every cue, posed or not."""
-    drawn: NDArray[np.float64] = _HABITS * np.clip(rng.normal(size=len(CUES)), -_WIDEST, _WIDEST)
-    return drawn
+    return np.asarray(_HABITS * np.clip(rng.normal(size=len(CUES)), -_WIDEST, _WIDEST))
 
 
 def draw_cues(habits: Array, is_spontaneous: bool, rng: np.random.Generator) -> NDArray[np.float64]:

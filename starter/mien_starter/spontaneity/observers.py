@@ -20,10 +20,19 @@ from mien_starter.spontaneity.cues import CUES, log_densities
 from mien_starter.spontaneity.expressions import Manner, draw_expression, manner_of
 from mien_starter.world.assets import Assets
 
-__all__ = ["Drawn", "classifier_error", "draw_many", "ideal_error", "ideal_error_of_cue"]
+__all__ = [
+    "EACH",
+    "Drawn",
+    "classifier_error",
+    "draw_many",
+    "ideal_error",
+    "ideal_error_of_cue",
+    "observed",
+]
 
 Array = NDArray[Any]
 
+EACH = 2 * len(EMOTIONS)  # every emotion, posed and felt
 FOLDS = 10
 _PENALTY = 1e-3  # on squared weights of the classifier
 _CONSTANT = 1e-6  # deviation of a feature that says nothing
@@ -119,6 +128,17 @@ def classifier_error(drawn: Drawn, names: Sequence[str]) -> float:
             guess = features[test] @ weights > 0
             wrong[rows[test]] = guess != drawn.is_spontaneous[rows[test]]
     return float(wrong.mean())
+
+
+def observed(people: range, assets: Assets) -> dict[str, float]:
+    """Shares of errors of all observers, by what they know, over `EACH` expressions of people."""
+    drawn = draw_many(people, EACH, assets)
+    found = {
+        "cues of the expression and habits of the person": ideal_error(drawn, knows_habits=True),
+        "cues of the expression": ideal_error(drawn, knows_habits=False),
+        "intensities of actions, by regression": classifier_error(drawn, assets.head.action_names),
+    }
+    return found | {f"{cue} alone": ideal_error_of_cue(drawn, cue) for cue in CUES}
 
 
 def _ratios(drawn: Drawn, knows_habits: bool) -> NDArray[np.float64]:

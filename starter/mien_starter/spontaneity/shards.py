@@ -141,7 +141,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def _save(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     content = io.BytesIO()
-    np.savez(content, **arrays)  # type: ignore[arg-type]
+    np.savez(content, **arrays)
     write_atomically(path, content.getvalue())
 
 
