@@ -16,13 +16,17 @@ lean        Deliberate actions are more often asymmetric, and smiles among them 
             *The symmetry of emotional and deliberate facial actions*.
 strays      Actions that are no part of the emotion, such as the traces of another one behind a
             false smile: Ekman and Friesen 1982, *Felt, false, and miserable smiles*.
-intensity   Posed expressions are stronger as a whole: Namba et al. 2017, *Spontaneous facial
-            expressions are different from posed facial expressions*.
+intensity   Posed brow raises are larger, as smiles are: Schmidt, Bhattacharya and Denlinger 2009,
+            *Comparison of deliberate and spontaneous facial movement in smiles and eyebrow raises*.
 
+Against     Schmidt and her colleagues found no more asymmetry in posed smiles, in either paper;
+            Namba et al. 2017, *Spontaneous facial expressions are different from posed facial
+            expressions*, found traces of other emotions in felt disgust.
 Ours        every number; that cues are independent of each other and spread alike in all emotions;
             that the eyes' part, found for smiles, is played in the others by what those do about
-            the eyes; which actions stray; leaning left beyond smiles. Timing, by which people are
-            told apart best, is not in a pair of photographs.
+            the eyes; which actions stray; leaning left beyond smiles; that all emotions are
+            stronger where they are posed, not only smiles and raised brows. Timing, by which the
+            two are told apart best, is not in a pair of photographs.
 Letters     N expressions, C cues.
 """
 
