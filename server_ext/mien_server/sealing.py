@@ -17,7 +17,15 @@ from collections.abc import Mapping
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-__all__ = ["IDENTITY_KEY_VARIABLE", "KEY_BYTES", "SealError", "Seals", "identity_key", "new_key"]
+__all__ = [
+    "IDENTITY_KEY_VARIABLE",
+    "KEY_BYTES",
+    "SealError",
+    "Seals",
+    "environment_key",
+    "identity_key",
+    "new_key",
+]
 
 IDENTITY_KEY_VARIABLE = "MIEN_IDENTITY_KEY"
 KEY_BYTES, _NONCE_BYTES = 32, 12
@@ -90,7 +98,16 @@ def identity_key(environment: Mapping[str, str] = os.environ) -> bytes | None:
     Raises:
         ValueError: it is not base64 of 32 bytes.
     """
-    text = environment.get(IDENTITY_KEY_VARIABLE)
+    return environment_key(IDENTITY_KEY_VARIABLE, environment)
+
+
+def environment_key(variable: str, environment: Mapping[str, str] = os.environ) -> bytes | None:
+    """The key in a variable of the environment; None where it is not set.
+
+    Raises:
+        ValueError: it is not base64 of 32 bytes.
+    """
+    text = environment.get(variable)
     if text is None:
         return None
     try:
@@ -99,7 +116,7 @@ def identity_key(environment: Mapping[str, str] = os.environ) -> bytes | None:
         key = b""
     if len(key) != KEY_BYTES:
         raise ValueError(
-            f"{IDENTITY_KEY_VARIABLE} must be {KEY_BYTES} random bytes in base64, such as "
+            f"{variable} must be {KEY_BYTES} random bytes in base64, such as "
             "`openssl rand -base64 32` prints; its value is something else"
         )
     return key
