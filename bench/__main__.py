@@ -17,6 +17,7 @@ from bench.avatars.quality import add_arguments as add_quality_arguments
 from bench.avatars.quality import run_avatar_quality
 from bench.avatars.speed import run_avatar_bench
 from bench.avatars.speed_report import speed_section
+from bench.gallery import gallery_section, run_gallery_bench
 from bench.generate import run_generate_bench
 from bench.morphface.command import add_arguments as add_morphface_arguments
 from bench.morphface.command import run_morphface_bench
@@ -79,6 +80,13 @@ def _generate(arguments: argparse.Namespace, command: str, console: Console) -> 
     return generate_section(bench, command)
 
 
+def _gallery(arguments: argparse.Namespace, command: str, console: Console) -> str:
+    bench = run_gallery_bench(
+        templates=arguments.templates, probes=arguments.probes, console=console
+    )
+    return gallery_section(bench, command)
+
+
 def _avatar(arguments: argparse.Namespace, command: str, console: Console) -> str:
     bench = run_avatar_bench(
         arguments.repository, rounds=arguments.rounds, seconds=arguments.seconds, console=console
@@ -130,6 +138,12 @@ def _parser() -> argparse.ArgumentParser:
     avatar.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
     avatar.add_argument("--seconds", type=float, default=15, help="per figure and round")
     avatar.set_defaults(run=_avatar)
+    gallery = suites.add_parser(
+        "gallery", parents=[common], help="searching a gallery against numpy"
+    )
+    gallery.add_argument("--templates", type=int, default=100_000, help="(default: %(default)s)")
+    gallery.add_argument("--probes", type=int, default=1000, help="(default: %(default)s)")
+    gallery.set_defaults(run=_gallery)
     quality = suites.add_parser(
         "avatar_quality", parents=[common], help="tables 4.1 and 4.2 on people of our own"
     )

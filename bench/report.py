@@ -17,6 +17,7 @@ from bench.verify import IN_FLIGHT, VerifyBench
 __all__ = [
     "generate_section",
     "precision_section",
+    "provenance",
     "render_section",
     "soak_section",
     "verify_section",
@@ -28,7 +29,7 @@ def soak_section(soak: Soak, network: str, command: str) -> str:
     lines = [
         f"## soak: {network}",
         "",
-        *_provenance(command),
+        *provenance(command),
         "",
         f"{soak.requests} embeddings, verifications and refusals ({soak.refused} of them), of",
         "JPEGs of 300 to 4000 pixels, 8 in flight. Resident memory in MiB after each tenth; growth",
@@ -49,7 +50,7 @@ def render_section(bench: RenderBench, command: str) -> str:
     lines = [
         f"## render: a head of {bench.triangles} triangles, one core",
         "",
-        *_provenance(command),
+        *provenance(command),
         "",
         f"Milliseconds per head, from {bench.vertices} vertices to images in memory, on one",
         f"pinned core; the best of {bench.rounds} rounds in turns, because the machine is shared.",
@@ -83,7 +84,7 @@ def precision_section(bench: dict[str, Precision], threads: int, command: str) -
     lines = [
         f"## precision: the starter recogniser, {threads} threads",
         "",
-        *_provenance(command),
+        *provenance(command),
         "",
         "The bare graph in onnxruntime, taking turns; medians in milliseconds a face. Cosines are",
         "those with fp32's embeddings, of crops that int8 was not calibrated on.",
@@ -108,7 +109,7 @@ def generate_section(bench: GenerateBench, command: str) -> str:
     lines = [
         f"## generate: the narrow denoiser with random weights, {bench.threads} threads",
         "",
-        *_provenance(command),
+        *provenance(command),
         "",
         f"Guided samples of {bench.steps} DDIM steps each, two rows of the graph per step; steps",
         "of a sample per second, medians over the rounds. The loop calls onnxruntime on as many",
@@ -126,7 +127,8 @@ def generate_section(bench: GenerateBench, command: str) -> str:
     return "\n".join([*lines, ""])
 
 
-def _provenance(command: str) -> list[str]:
+def provenance(command: str) -> list[str]:
+    """When, where and with what a section was made."""
     return [
         f"{datetime.date.today().isoformat()}, `{command}`.",
         f"Machine: {machine()}.",
@@ -139,7 +141,7 @@ def verify_section(bench: VerifyBench, command: str) -> str:
     lines = [
         f"## verify: {bench.network}, {bench.threads} threads",
         "",
-        *_provenance(command),
+        *provenance(command),
         "",
         "Every stage and every loop has the same thread budget; figures are medians over the",
         "rounds. A verification is two embeddings. One in flight takes turns with the loop, call",
