@@ -45,7 +45,7 @@ class Ribbons:
         self.points: NDArray[np.float32] = dense.points
         self._along = tangents(dense.points)
         self._shade = light_within(dense.points, dense, middle_of(strands)) * tones
-        self._colour = np.asarray(colour, np.float64)
+        self._colour = np.asarray(colour, np.float32)  # as codes of avatars keep it
         first = 2 * (np.arange(count)[:, None] * length + np.arange(length - 1))
         faces = first[..., None, None] + np.array([[0, 1, 2], [1, 3, 2]])
         self.faces: NDArray[np.int64] = faces.reshape(-1, 3)

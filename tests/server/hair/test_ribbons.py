@@ -66,3 +66,12 @@ def test_shade_has_no_steps():
     line = middle + np.linspace([0.05, -0.3, 0.06], [0.05, 0.1, 0.06], 4000)
     assert np.abs(np.diff(depth_within(line, strands, middle))).max() < 0.001
     assert depth_within(ring, strands, middle).max() > 0.005
+
+
+def test_a_colour_that_was_stored_gives_the_same_picture():
+    strands, colour = hair_on(mean_head(), 50), (0.5312345678, 0.3198765432, 0.1987654321)
+    pictures = [
+        Ribbons(strands, each).seen(FRONT, LIGHT)[1] for each in (colour, np.float32(colour))
+    ]
+
+    np.testing.assert_array_equal(*pictures)
