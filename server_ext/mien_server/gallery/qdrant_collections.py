@@ -58,7 +58,8 @@ def head_block(client: QdrantClient, name: str) -> bytes | None:
     if not client.collection_exists(HEADS):
         return None
     records = client.retrieve(HEADS, [_head_id(name)])
-    return base64.b64decode(records[0].payload["head"]) if records else None
+    payload = (records[0].payload or {}) if records else {}
+    return base64.b64decode(payload["head"]) if payload else None
 
 
 @contextmanager
