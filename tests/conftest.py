@@ -35,7 +35,8 @@ TOGETHER = (
     ("test_avatar_figures.py", "test_avatar_files.py", "test_client_avatar.py",
      "test_create_avatar.py", "test_demo.py", "test_mien_serve.py", "test_own_hair.py",
      "test_pipelines.py", "test_readme.py", "test_starter_weights.py", "test_wire.py"),
-    ("test_face_networks.py", "test_generate_faces.py", "test_synthesize.py"),
+    ("test_face_networks.py", "test_generate_faces.py", "test_generate_stop.py",
+     "test_synthesize.py"),
 )  # fmt: skip
 
 
