@@ -25,7 +25,7 @@ NUM_STYLES = 8
 NUM_NEW_PEOPLE = 3
 PEOPLE_SEED, FACES_SEED = 40, 7
 PREVIEW_EVERY = 3  # steps
-FILM = 7  # pictures of the strip
+FILM = 6  # pictures of the strip
 SAVE_EVERY_S = 0.5
 
 Identity = Path | IdentityToken
